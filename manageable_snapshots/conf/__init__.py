@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Every option, one module a subject; names and places are Cinder's.
+
+Configuration is an object that is passed on, never the global
+``oslo_config.cfg.CONF``: inside ``cinder-api`` that one is Cinder's, and two
+definitions of one option do not go together.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+from oslo_config import cfg
+from oslo_log import log
+
+from manageable_snapshots import version
+from manageable_snapshots.conf import api
+from manageable_snapshots.conf import backend
+from manageable_snapshots.conf import base
+from manageable_snapshots.conf import coordination
+from manageable_snapshots.conf import quota
+from manageable_snapshots.conf import volume
+
+PROJECT = 'manageable_snapshots'
+
+_MODULES = (base, api, quota, volume, coordination)
+
+
+def new() -> cfg.ConfigOpts:
+    """All options at their defaults, nothing read yet."""
+    conf = cfg.ConfigOpts()
+    log.register_options(conf)
+    for module in _MODULES:
+        for group, options in module.list_opts():
+            conf.register_opts(options, group=group)
+    return conf
+
+
+def load(argv: Sequence[str], *, prog: str | None = None,
+         description: str | None = None,
+         default_config_files: Sequence[str] | None = None,
+         conf: cfg.ConfigOpts | None = None) -> cfg.ConfigOpts:
+    """Read the command line and the configuration files.
+
+    :param argv: the arguments, without the program's name
+    :param prog: the program's name, for ``--help`` and the files' names
+    :param description: a sentence for ``--help``
+    :param default_config_files: used where ``--config-file`` is not given;
+        None: ``/etc/manageable_snapshots/manageable_snapshots.conf`` and its
+        neighbours, by oslo.config's rules
+    :param conf: from :func:`new`, with further command-line options in it
+    :raises oslo_config.cfg.Error: a value or file that cannot be used
+    """
+    conf = conf or new()
+    conf(list(argv), project=PROJECT, prog=prog, description=description,
+         version=version.version_string(),
+         default_config_files=default_config_files)
+    return conf
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    """All options by section, for oslo-config-generator."""
+    return list(itertools.chain.from_iterable(
+        module.list_opts() for module in (*_MODULES, backend)))

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The REST API."""
+
+from oslo_config import cfg
+
+OPTIONS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'api_paste_config', default='api-paste.ini',
+        help='PasteDeploy configuration of the API, a path or the name of a '
+             'file beside the configuration files.'),
+    cfg.StrOpt(
+        'auth_strategy', default='keystone',
+        choices=[('keystone', 'tokens are checked with Keystone'),
+                 ('noauth', 'everyone is an administrator: for tests and a '
+                            'first look only')],
+        help='How requests are authenticated.'),
+    cfg.HostAddressOpt(
+        'osapi_volume_listen', default='0.0.0.0',
+        help='Address on which manageable-snapshots-api listens.'),
+    cfg.PortOpt(
+        'osapi_volume_listen_port', default=8776,
+        help='Port on which manageable-snapshots-api listens.'),
+    cfg.IntOpt(
+        'osapi_volume_threads', default=16, min=1,
+        help='Requests that one manageable-snapshots-api process answers at '
+             'the same time.'),
+    cfg.IntOpt(
+        'osapi_max_limit', default=1000, min=1,
+        help='Most items in one answer to a list; further ones are on the '
+             'pages that follow it.'),
+    cfg.URIOpt(
+        'public_endpoint', schemes=['http', 'https'],
+        help='URL under which clients reach the API, for the links in '
+             'answers. Unset: as the request came.'),
+]
+
+OWN_OPTIONS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'rpc_timeout', default=10, min=1,
+        help='Seconds in which a request to adopt a snapshot must have been '
+             'handed to the message broker; after that the answer is 503 and '
+             'nothing is left of the request.'),
+    cfg.IntOpt(
+        'list_timeout', default=60, min=1,
+        help='Seconds in which a backend must have listed its snapshots; '
+             'after that the answer is 504.'),
+    cfg.IntOpt(
+        'max_json_depth', default=20, min=3,
+        help='Deepest nesting in the body of a request; deeper: 400.'),
+]
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    return [('DEFAULT', OPTIONS), ('manageable_snapshots', OWN_OPTIONS)]

@@ -1,0 +1,42 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Quota defaults, for projects and classes that have no limits of their own."""
+
+from oslo_config import cfg
+
+OPTIONS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'quota_volumes', default=10, min=-1,
+        help='Volumes allowed in a project. -1: no limit.'),
+    cfg.IntOpt(
+        'quota_snapshots', default=10, min=-1,
+        help='Snapshots allowed in a project. -1: no limit.'),
+    cfg.IntOpt(
+        'quota_gigabytes', default=1000, min=-1,
+        help='GiB allowed in a project, volumes and snapshots together. '
+             '-1: no limit.'),
+    cfg.BoolOpt(
+        'no_snapshot_gb_quota', default=False,
+        help='Leave the sizes of snapshots out of the gigabytes quota.'),
+    cfg.BoolOpt(
+        'use_default_quota_class', default=True,
+        help='Take limits from the quota class "default" where it has any.'),
+    cfg.IntOpt(
+        'reservation_clean_interval', default=86400, min=0,
+        help='Seconds between two runs that give back quota reservations '
+             'which have expired. 0: never.'),
+]
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    return [('DEFAULT', OPTIONS)]

@@ -1,0 +1,64 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The volume worker: its backends, adoption and the inventory."""
+
+from oslo_config import cfg
+
+OPTIONS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        'enabled_backends', default=[],
+        help='Names of the backends that this worker serves; each has a '
+             'section of that name.'),
+    cfg.IntOpt(
+        'report_interval', default=10, min=1,
+        help='Seconds between two reports of a volume service that it is '
+             'alive.'),
+    cfg.IntOpt(
+        'graceful_shutdown_timeout', default=60, min=0,
+        help='Seconds that work under way has to finish when the worker is '
+             'stopped. What has not finished is taken up again at the next '
+             'start. 0: no limit.'),
+]
+
+OWN_OPTIONS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'adoption_threads', default=4, min=1,
+        help='Snapshots that a backend adopts at the same time.'),
+    cfg.IntOpt(
+        'adoption_backlog', default=1000, min=1,
+        help='Adoptions that wait in the memory of a worker. Further ones '
+             'wait in the database.'),
+    cfg.IntOpt(
+        'recovery_interval', default=60, min=1,
+        help='Seconds between two looks for adoptions that were accepted and '
+             'are not under way.'),
+    cfg.IntOpt(
+        'lock_timeout', default=60, min=1,
+        help='Seconds that an adoption waits for another one of the same '
+             'volume.'),
+    cfg.FloatOpt(
+        'inventory_max_age', default=5, min=0,
+        help='A list that starts at the first page shows the backend as it '
+             'was at most this many seconds ago.'),
+    cfg.IntOpt(
+        'inventory_keep', default=300, min=1,
+        help='Seconds for which a scan of a backend is kept, after its last '
+             'use, for the pages that follow the first.'),
+    cfg.IntOpt(
+        'inventory_scans', default=4, min=1,
+        help='Scans of one backend that are kept at most.'),
+]
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    return [('DEFAULT', OPTIONS), ('manageable_snapshots', OWN_OPTIONS)]

@@ -1,0 +1,90 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who asks, on whose behalf; it goes with the request over the wire.
+
+The dictionary form is Cinder's (release 22 to 29), since a stock
+``cinder-volume`` or ``cinder-api`` may be at the other end.
+"""
+
+import datetime
+from typing import Any
+
+from oslo_context import context
+from oslo_db.sqlalchemy import enginefacade
+from oslo_utils import timeutils
+
+
+@enginefacade.transaction_context_provider
+class RequestContext(context.RequestContext):
+    """An oslo.context with what Cinder adds to it.
+
+    :param timestamp: when the request came, naive UTC, or ISO 8601
+    :param kwargs: as oslo.context takes them
+    """
+
+    def __init__(self, *,
+                 remote_address: str | None = None,
+                 timestamp: datetime.datetime | str | None = None,
+                 quota_class: str | None = None,
+                 service_catalog: list[dict[str, Any]] | None = None,
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.remote_address = remote_address
+        if isinstance(timestamp, str):
+            timestamp = timeutils.parse_isotime(timestamp)
+        self.timestamp = timestamp or timeutils.utcnow()
+        self.quota_class = quota_class
+        self.service_catalog = service_catalog or []
+
+    def to_dict(self) -> dict[str, Any]:
+        """The context as Cinder puts it on the wire."""
+        values = super().to_dict()
+        values.update(
+            user_id=self.user_id,
+            project_id=self.project_id,
+            project_name=self.project_name,
+            domain_id=self.domain_id,
+            read_deleted='no',
+            remote_address=self.remote_address,
+            timestamp=self.timestamp.isoformat(),
+            quota_class=self.quota_class,
+            service_catalog=self.service_catalog,
+            request_id=self.request_id)
+        return values
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any],
+                  **kwargs: Any) -> 'RequestContext':
+        """The context that :meth:`to_dict`, ours or Cinder's, described."""
+        return cls(
+            user_id=values.get('user_id'),
+            project_id=values.get('project_id'),
+            project_name=values.get('project_name'),
+            domain_id=values.get('domain_id'),
+            user_domain_id=values.get('user_domain'),
+            project_domain_id=values.get('project_domain'),
+            remote_address=values.get('remote_address'),
+            timestamp=values.get('timestamp'),
+            quota_class=values.get('quota_class'),
+            service_catalog=values.get('service_catalog'),
+            request_id=values.get('request_id'),
+            global_request_id=values.get('global_request_id'),
+            is_admin=bool(values.get('is_admin')),
+            roles=values.get('roles'),
+            auth_token=values.get('auth_token'),
+            **kwargs)
+
+
+def get_admin_context() -> RequestContext:
+    """A context of the service's own, for work that nobody asked for."""
+    return RequestContext(is_admin=True, overwrite=False)

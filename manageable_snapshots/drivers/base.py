@@ -1,0 +1,178 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a driver is asked to do.
+
+The first four methods are Cinder's, with its signatures
+(``cinder.interface.volume_management_driver``, ``ManageableSnapshotsDriver``);
+any Cinder driver has them. The rest is what the inventory and crash recovery
+need. Its defaults make do with the four.
+
+A driver knows no database and no RPC. ``snapshot`` and ``volume`` arguments
+are mappings that answer to attributes as well, with the fields of Cinder's
+objects: ``snapshot.id``, ``snapshot.name`` (by ``snapshot_name_template``),
+``snapshot.volume_id``, ``snapshot.volume_name``, ``snapshot.volume_size``
+(GiB), ``snapshot.provider_id``, ``snapshot.provider_location``,
+``snapshot.volume`` (``id``, ``name``, ``size``, ``host``, ``provider_id``,
+``provider_location``).
+"""
+
+import abc
+import dataclasses
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from oslo_config import cfg
+
+Reference = dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class BackendSnapshot:
+    """A snapshot as a scan found it.
+
+    :ivar reference: names this snapshot and no other of the backend; a
+        request to adopt it carries it as ``ref``
+    :ivar source_reference: names its parent volume on the backend
+    :ivar size: GiB, rounded up; None: unknown before it is adopted
+    :ivar safe_to_manage: whether adopting it can work, as far as the backend
+        tells; that it is managed already is not the driver's business
+    :ivar reason_not_safe: a sentence, where it is not safe
+    :ivar extra_info: what else an operator would want to know
+    :ivar cinder_id: the id of the row that manages it, where the driver was
+        told of rows and knows; else None
+    """
+
+    reference: Reference
+    source_reference: Reference
+    size: int | None
+    safe_to_manage: bool = True
+    reason_not_safe: str | None = None
+    extra_info: Mapping[str, str] | None = None
+    cinder_id: str | None = None
+
+
+class SnapshotDriver(abc.ABC):
+    """A backend's snapshots.
+
+    :param conf: the configuration
+    :param backend: the backend's section in it
+    """
+
+    #: shown to users
+    NAME: str = ''
+
+    def __init__(self, conf: cfg.ConfigOpts, backend: str) -> None:
+        self.conf = conf
+        self.backend = backend
+
+    @abc.abstractmethod
+    def get_manageable_snapshots(
+            self, cinder_snapshots: list[Any], marker: Reference | None,
+            limit: int, offset: int | None, sort_keys: list[str],
+            sort_dirs: list[str]) -> list[dict[str, Any]]:
+        """A page of the backend's snapshots.
+
+        :param cinder_snapshots: the rows of this backend
+        :param marker: the reference after which the page starts
+        :param limit: most entries in the page
+        :param offset: entries to leave out after the marker
+        :param sort_keys: of ``reference`` and ``size``
+        :param sort_dirs: of ``asc`` and ``desc``, one for each key
+        :returns: dicts with ``reference``, ``size`` (GiB),
+            ``safe_to_manage``, ``reason_not_safe``, ``cinder_id``,
+            ``extra_info`` and ``source_reference``
+        :raises NotImplementedError: the backend cannot list
+        """
+
+    @abc.abstractmethod
+    def manage_existing_snapshot(
+            self, snapshot: Any,
+            existing_ref: Reference) -> dict[str, Any] | None:
+        """Make the backend's snapshot the one behind a row, at once or not.
+
+        The backend renames it to ``snapshot.name``, or, where it cannot
+        rename, records the row's id. Nothing is ever overwritten.
+
+        :param snapshot: the row
+        :param existing_ref: which snapshot
+        :returns: columns of the row to update: ``provider_id``,
+            ``provider_location``, ``provider_auth``
+        :raises ManageExistingInvalidReference: there is none, or its parent
+            is not ``snapshot.volume``
+        :raises NotImplementedError: the backend cannot adopt
+        """
+
+    @abc.abstractmethod
+    def manage_existing_snapshot_get_size(
+            self, snapshot: Any, existing_ref: Reference) -> int:
+        """The size of a snapshot that is to be adopted.
+
+        :returns: GiB, rounded up
+        :raises ManageExistingInvalidReference: as above
+        """
+
+    @abc.abstractmethod
+    def unmanage_snapshot(self, snapshot: Any) -> None:
+        """Let go of a snapshot, which stays on the backend as it is."""
+
+    def do_setup(self, context: Any) -> None:
+        """Get ready; called once, before anything else."""
+
+    def check_for_setup_error(self) -> None:
+        """Look at the configuration and the backend.
+
+        :raises ConfigurationError: which option is wrong
+        """
+
+    def scan(self, cinder_snapshots: list[Any]) -> Iterator[BackendSnapshot]:
+        """Every snapshot of the backend, once, in any order.
+
+        A native driver leaves ``cinder_snapshots`` alone. This default asks
+        Cinder's method for one page that holds all.
+
+        :param cinder_snapshots: the rows of this backend
+        :raises NotImplementedError: the backend cannot list
+        """
+        for entry in self.get_manageable_snapshots(
+                cinder_snapshots, None, sys.maxsize, 0, ['reference'],
+                ['asc']):
+            yield BackendSnapshot(
+                reference=entry['reference'],
+                source_reference=entry['source_reference'],
+                size=entry['size'],
+                safe_to_manage=entry['safe_to_manage'],
+                reason_not_safe=entry.get('reason_not_safe'),
+                extra_info=entry.get('extra_info'),
+                cinder_id=entry.get('cinder_id'))
+
+    def managed_name(self, existing_ref: Reference) -> str | None:
+        """The backend's name of the snapshot that a reference names.
+
+        A worker that knows it finds out whether the snapshot is managed
+        already, by ``snapshot_name_template``. The default reads
+        ``source-name``.
+
+        :returns: the name; None: the driver cannot say
+        """
+        return existing_ref.get('source-name')
+
+    def is_adopted(self, snapshot: Any) -> bool | None:
+        """Whether the backend's snapshot of a row is there already.
+
+        Asked before an adoption, which may be the repetition of one that a
+        crash cut short after the rename.
+
+        :returns: None: the driver cannot say
+        """
+        return None

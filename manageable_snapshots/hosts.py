@@ -1,0 +1,28 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Names of the form ``host@backend#pool``, as Cinder writes them."""
+
+
+def backend(name: str) -> str:
+    """``host@backend`` of ``host@backend#pool``."""
+    return name.partition('#')[0]
+
+
+def host(name: str) -> str:
+    """``host`` of ``host@backend#pool``."""
+    return backend(name).partition('@')[0]
+
+
+def pool(name: str) -> str | None:
+    """``pool`` of ``host@backend#pool``, None where there is none."""
+    return name.partition('#')[2] or None
