@@ -42,7 +42,8 @@ def new() -> cfg.ConfigOpts:
     log.register_options(conf)
     for module in _MODULES:
         for group, options in module.list_opts():
-            conf.register_opts(options, group=group)
+            conf.register_opts(
+                options, group=None if group == 'DEFAULT' else group)
     return conf
 
 
