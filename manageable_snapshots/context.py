@@ -41,7 +41,8 @@ class RequestContext(context.RequestContext):
         super().__init__(**kwargs)
         self.remote_address = remote_address
         if isinstance(timestamp, str):
-            timestamp = timeutils.parse_isotime(timestamp)
+            timestamp = timeutils.normalize_time(
+                timeutils.parse_isotime(timestamp))
         self.timestamp = timestamp or timeutils.utcnow()
         self.quota_class = quota_class
         self.service_catalog = service_catalog or []
