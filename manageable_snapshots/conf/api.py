@@ -43,6 +43,9 @@ OPTIONS: list[cfg.Opt] = [
         'public_endpoint', schemes=['http', 'https'],
         help='URL under which clients reach the API, for the links in '
              'answers. Unset: as the request came.'),
+    cfg.StrOpt(
+        'project_id_regex', default=r'[0-9a-f\-]+',
+        help='Regular expression that the ids of projects in paths match.'),
 ]
 
 OWN_OPTIONS: list[cfg.Opt] = [

@@ -1,0 +1,28 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Read a request's body: within limits, as JSON, or not at all."""
+
+from typing import Any
+
+from manageable_snapshots import exception
+from manageable_snapshots.api import request
+
+
+def read(req: request.Request, max_size: int, max_depth: int) -> Any:
+    """The body as JSON; None: there is none."""
+    if not req.body:
+        return None
+    try:
+        return req.json_body
+    except ValueError:
+        raise exception.MalformedRequestBody()

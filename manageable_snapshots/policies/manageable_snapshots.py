@@ -1,0 +1,51 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who may list, adopt and let go of a backend's snapshots."""
+
+from oslo_policy import policy
+
+from manageable_snapshots.policies import base
+
+LIST_MANAGEABLE = 'snapshot_extension:list_manageable'
+MANAGE = 'snapshot_extension:snapshot_manage'
+UNMANAGE = 'snapshot_extension:snapshot_unmanage'
+
+_RULES = [
+    policy.DocumentedRuleDefault(
+        name=LIST_MANAGEABLE,
+        check_str=base.RULE_ADMIN_API,
+        description='List the snapshots that a backend holds.',
+        operations=[
+            {'method': 'GET', 'path': '/manageable_snapshots'},
+            {'method': 'GET', 'path': '/manageable_snapshots/detail'},
+        ]),
+    policy.DocumentedRuleDefault(
+        name=MANAGE,
+        check_str=base.RULE_ADMIN_API,
+        description='Adopt a snapshot that a backend holds.',
+        operations=[
+            {'method': 'POST', 'path': '/manageable_snapshots'},
+        ]),
+    policy.DocumentedRuleDefault(
+        name=UNMANAGE,
+        check_str=base.RULE_ADMIN_API,
+        description='Let go of a snapshot, which stays on its backend.',
+        operations=[
+            {'method': 'POST',
+             'path': '/snapshots/{snapshot_id}/action (os-unmanage)'},
+        ]),
+]
+
+
+def list_rules() -> list[policy.DocumentedRuleDefault]:
+    return _RULES
