@@ -13,9 +13,10 @@
 """What a driver is asked to do.
 
 The first four methods are Cinder's, with its signatures
-(``cinder.interface.volume_management_driver``, ``ManageableSnapshotsDriver``);
-any Cinder driver has them. The rest is what the inventory and crash recovery
-need. Its defaults make do with the four.
+(``cinder.interface.volume_snapshotmanagement_driver``,
+``VolumeSnapshotManagementDriver``); any Cinder driver has them. The rest is
+what the inventory and crash recovery need. Its defaults make do with the
+four. Most drivers start from :class:`native.NativeDriver`, which pages a scan.
 
 A driver knows no database and no RPC. ``snapshot`` and ``volume`` arguments
 are mappings that answer to attributes as well, with the fields of Cinder's
@@ -29,12 +30,24 @@ objects: ``snapshot.id``, ``snapshot.name`` (by ``snapshot_name_template``),
 import abc
 import dataclasses
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 from oslo_config import cfg
+from oslo_utils import units
 
-Reference = dict[str, str]
+from manageable_snapshots import reference
+
+Reference = reference.Reference
+
+
+def gibibytes(size: int) -> int:
+    """A size in GiB as Cinder counts: rounded up, 1 at least.
+
+    :param size: bytes
+    """
+    return max(1, -(-size // units.Gi))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -110,6 +123,9 @@ class SnapshotDriver(abc.ABC):
             ``provider_location``, ``provider_auth``
         :raises ManageExistingInvalidReference: there is none, or its parent
             is not ``snapshot.volume``
+        :raises ManageExistingAlreadyManaged: the backend has a snapshot of
+            the new name
+        :raises InvalidInput: it is no reference at all
         :raises NotImplementedError: the backend cannot adopt
         """
 
@@ -161,11 +177,11 @@ class SnapshotDriver(abc.ABC):
 
         A worker that knows it finds out whether the snapshot is managed
         already, by ``snapshot_name_template``. The default reads
-        ``source-name``.
+        ``source-name``, or ``name`` as some of Cinder's drivers have it.
 
         :returns: the name; None: the driver cannot say
         """
-        return existing_ref.get('source-name')
+        return existing_ref.get('source-name', existing_ref.get('name'))
 
     def is_adopted(self, snapshot: Any) -> bool | None:
         """Whether the backend's snapshot of a row is there already.
@@ -176,3 +192,46 @@ class SnapshotDriver(abc.ABC):
         :returns: None: the driver cannot say
         """
         return None
+
+
+class VolumeDriver(SnapshotDriver):
+    """A backend that makes volumes and snapshots as well.
+
+    Needed only where the service runs on its own; methods and arguments are
+    Cinder's. All but ``create_snapshot`` and ``create_volume`` may be
+    repeated.
+    """
+
+    @abc.abstractmethod
+    def create_volume(self, volume: Any) -> dict[str, Any] | None:
+        """Make an empty volume of ``volume.size`` GiB.
+
+        :returns: columns of the row to update, as for adopting
+        :raises InvalidVolume: the backend has one of that name
+        """
+
+    @abc.abstractmethod
+    def delete_volume(self, volume: Any) -> None:
+        """Delete a volume; none of that name is fine."""
+
+    @abc.abstractmethod
+    def create_snapshot(self, snapshot: Any) -> dict[str, Any] | None:
+        """Take a snapshot of ``snapshot.volume``, as ``snapshot.name``.
+
+        :returns: columns of the row to update, as for adopting
+        :raises InvalidVolume: there is no such volume
+        :raises InvalidSnapshot: the volume has a snapshot of that name
+        """
+
+    @abc.abstractmethod
+    def delete_snapshot(self, snapshot: Any) -> None:
+        """Delete a snapshot; none of that name is fine."""
+
+    @abc.abstractmethod
+    def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
+        """What the backend offers, in the form of Cinder's drivers.
+
+        :param refresh: ask the backend anew
+        :returns: among others ``volume_backend_name``, ``storage_protocol``,
+            ``total_capacity_gb``, ``free_capacity_gb``
+        """

@@ -1,0 +1,74 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What drivers of our own have in common: they scan, and know no rows."""
+
+import abc
+from collections.abc import Iterator
+from typing import Any
+
+from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import paging
+
+
+class NativeDriver(base.SnapshotDriver):
+    """A driver that adopts by renaming and lists by scanning.
+
+    Cinder's way to list, page by page with the rows in hand, is made of
+    :meth:`scan`.
+    """
+
+    @abc.abstractmethod
+    def scan(self, cinder_snapshots: list[Any]
+             ) -> Iterator[base.BackendSnapshot]:
+        """Every snapshot of the backend, once, in any order.
+
+        What cannot be read costs the entry that it is, not the scan.
+
+        :param cinder_snapshots: not looked at
+        :raises ServiceUnavailable: the backend is away
+        """
+
+    @abc.abstractmethod
+    def is_adopted(self, snapshot: Any) -> bool:
+        """Whether the backend has a snapshot of the row's name and volume."""
+
+    def get_manageable_snapshots(
+            self, cinder_snapshots: list[Any], marker: Any, limit: int,
+            offset: int | None, sort_keys: list[str],
+            sort_dirs: list[str]) -> list[dict[str, Any]]:
+        rows = {(row['volume_name'], row['name']): row['id']
+                for row in cinder_snapshots}
+        entries = paging.page(self.scan(cinder_snapshots), marker, limit,
+                              offset, sort_keys, sort_dirs)
+        return [_marked(entry, rows.get((
+            entry.source_reference['source-name'],
+            entry.reference['source-name']))) for entry in entries]
+
+    def unmanage_snapshot(self, snapshot: Any) -> None:
+        """Nothing to do: no longer being managed changes no name."""
+
+
+def _marked(entry: base.BackendSnapshot,
+            cinder_id: str | None) -> dict[str, Any]:
+    managed = cinder_id is not None
+    return {
+        'reference': dict(entry.reference),
+        'size': entry.size,
+        'safe_to_manage': entry.safe_to_manage and not managed,
+        'reason_not_safe': ('already managed' if managed
+                            else entry.reason_not_safe),
+        'cinder_id': cinder_id,
+        'extra_info': (None if entry.extra_info is None
+                       else dict(entry.extra_info)),
+        'source_reference': dict(entry.source_reference),
+    }
