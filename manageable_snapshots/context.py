@@ -47,6 +47,14 @@ class RequestContext(context.RequestContext):
         self.quota_class = quota_class
         self.service_catalog = service_catalog or []
 
+    def elevated(self) -> 'RequestContext':
+        """The same context with an administrator's sight."""
+        if self.is_admin:
+            return self
+        values = self.to_dict()
+        values['is_admin'] = True
+        return self.from_dict(values, overwrite=False)
+
     def to_dict(self) -> dict[str, Any]:
         """The context as Cinder puts it on the wire."""
         values = super().to_dict()

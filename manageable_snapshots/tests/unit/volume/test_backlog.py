@@ -1,0 +1,125 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Adoptions that wait for a thread."""
+
+import threading
+
+import fixtures
+from oslotest import base as test_base
+
+from manageable_snapshots.volume import backlog
+
+
+class BacklogTest(test_base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.go = threading.Event()
+        self.addCleanup(self.go.set)
+        self.done = []
+        self.ended = threading.Semaphore(0)
+
+    def backlog(self, threads=1, limit=2):
+        waiting = backlog.Backlog(threads, limit)
+        self.addCleanup(waiting.stop, 0)
+        return waiting
+
+    def put(self, waiting, name):
+        def adopt():
+            self.go.wait(30)
+            self.done.append(name)
+            self.ended.release()
+        return waiting.put(name, adopt)
+
+    def test_what_is_put_is_done(self):
+        waiting = self.backlog()
+        self.assertTrue(self.put(waiting, 'a'))
+        self.go.set()
+        self.assertTrue(self.ended.acquire(timeout=30))
+        self.assertEqual(['a'], self.done)
+
+    def test_a_snapshot_is_taken_up_once_at_a_time(self):
+        waiting = self.backlog()
+        self.assertTrue(self.put(waiting, 'a'))
+        self.assertTrue(self.put(waiting, 'a'))
+        self.go.set()
+        self.assertTrue(waiting.stop(30))
+        self.assertEqual(['a'], self.done)
+
+    def test_a_full_backlog_takes_no_more(self):
+        waiting = self.backlog(limit=2)
+        self.assertTrue(waiting.has_room())
+        self.put(waiting, 'a')
+        self.put(waiting, 'b')
+        self.assertFalse(waiting.has_room())
+        self.assertFalse(self.put(waiting, 'c'))
+
+    def test_there_is_room_again_when_one_is_done(self):
+        waiting = self.backlog(limit=1)
+        self.put(waiting, 'a')
+        self.go.set()
+        self.assertTrue(self.ended.acquire(timeout=30))
+        with waiting._changed:
+            self.assertTrue(waiting._changed.wait_for(
+                lambda: not waiting._taken, 30))
+        self.assertTrue(self.put(waiting, 'b'))
+
+    def test_a_stopped_backlog_takes_no_more(self):
+        waiting = self.backlog()
+        self.assertTrue(waiting.stop(0))
+        self.assertFalse(self.put(waiting, 'a'))
+        self.assertFalse(waiting.has_room())
+
+    def test_stopping_finishes_what_runs_and_drops_what_waits(self):
+        waiting = self.backlog(threads=1)
+        running = threading.Event()
+
+        def adopt():
+            running.set()
+            self.go.wait(30)
+            self.done.append('a')
+
+        waiting.put('a', adopt)
+        self.put(waiting, 'b')
+        self.assertTrue(running.wait(30))
+        stopped = []
+        stopping = threading.Thread(
+            target=lambda: stopped.append(waiting.stop(None)))
+        stopping.start()
+        self.go.set()
+        stopping.join(30)
+        self.assertEqual([True], stopped)
+        self.assertEqual(['a'], self.done)
+
+    def test_stopping_is_bounded(self):
+        waiting = self.backlog()
+        running = threading.Event()
+
+        def adopt():
+            running.set()
+            self.go.wait(30)
+
+        waiting.put('a', adopt)
+        self.assertTrue(running.wait(30))
+        self.assertFalse(waiting.stop(0.01))
+
+    def test_a_failure_is_logged_and_makes_room(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        waiting = self.backlog(limit=1)
+
+        def adopt():
+            raise ValueError('no such luck')
+
+        waiting.put('a', adopt)
+        self.assertTrue(waiting.stop(30))
+        self.assertIn('no such luck', log.output)

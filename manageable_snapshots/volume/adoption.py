@@ -1,0 +1,300 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Adopt one snapshot: what a POST asks a worker to do.
+
+The steps, in the order that makes each of them safe to repeat:
+
+1. ``accept``: the row is there and ``creating``, and has the reference
+   recorded. From here on the adoption is carried on after a crash.
+2. Lock the volume and the reference, across workers.
+3. The backend has the snapshot under its new name already: it is adopted,
+   only the row does not say so yet. On to 7.
+4. Refuse what another row manages.
+5. Ask the driver for the size, and mend the quota and the row by it. The row
+   is claimed with that: the API cannot withdraw it any more.
+6. The driver adopts. Its rename is the commit point.
+7. The row is ``available``.
+
+What fails for good leaves the row in ``error`` with its reason. What fails
+because the database or a lock is away leaves it ``creating``, to be taken up
+again.
+"""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+from tooz import coordination
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import models
+from manageable_snapshots.db import quota
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volume_types
+from manageable_snapshots.db import volumes
+from manageable_snapshots.drivers import base
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+from manageable_snapshots import names
+from manageable_snapshots import reference
+from manageable_snapshots.rpc import notifications
+from manageable_snapshots.volume import inventory
+from manageable_snapshots.volume import rows
+
+LOG = logging.getLogger(__name__)
+
+#: Lock names are drawn from so many, since the file driver of tooz keeps a
+#: file for each name that was ever used.
+_LOCK_NAMES = 256
+
+_PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
+
+
+class Adopter:
+    """Adopts snapshots of one backend.
+
+    :param conf: the configuration
+    :param database: where the rows are
+    :param driver: the backend
+    :param locks: a started tooz coordinator
+    :param notifier: for ``snapshot.manage_existing_snapshot.*``
+    :param queue: the backend's name, ``host@backend``, or its cluster's
+    :param stock: the inventory that is to show what was adopted
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, database: engine.Database,
+                 driver: base.SnapshotDriver, locks: Any,
+                 notifier: notifications.Notifier, queue: str,
+                 stock: inventory.Inventory) -> None:
+        self._conf = conf
+        self._database = database
+        self._driver = driver
+        self._locks = locks
+        self._notifier = notifier
+        self._queue = queue
+        self._inventory = stock
+
+    @engine.retry
+    def accept(self, context: request_context.RequestContext,
+               snapshot_id: str, ref: Any) -> bool:
+        """Record the reference, if a stock API did not.
+
+        :param ref: as it came over the wire
+        :returns: False: there is nothing to do; the message came twice or
+            too late
+        """
+        with self._database.writer(context) as session:
+            snapshot = self._creating(session, context, snapshot_id)
+            if snapshot is None:
+                LOG.info('Snapshot %s is not waiting to be adopted; leaving '
+                         'it alone.', snapshot_id)
+                return False
+            if ref is not None and snapshots.recorded_reference(
+                    snapshot) is None:
+                snapshots.record_reference(session, snapshot_id, ref)
+        return True
+
+    def adopt(self, context: request_context.RequestContext,
+              snapshot_id: str, ref: Any) -> None:
+        """Adopt a snapshot that was accepted. Never raises.
+
+        :param ref: as it came over the wire, or as it was recorded
+        """
+        try:
+            self._adopt(context, snapshot_id, ref)
+        except exception.ServiceUnavailable as error:
+            LOG.warning('Adopting snapshot %s is put off: %s', snapshot_id,
+                        error)
+        except Exception as error:
+            self._fail(context, snapshot_id, error)
+
+    def _adopt(self, context: request_context.RequestContext,
+               snapshot_id: str, ref: Any) -> None:
+        # Names are tried against the database's limits by the API; a stock
+        # API lets anything pass.
+        wanted = reference.parse(ref)
+        view = self._view(context, snapshot_id)
+        if view is None:
+            return
+        with self._lock(f'volume-{view.volume_id}'), \
+                self._lock(f'ref-{reference.key(wanted)}'):
+            # Somebody else may have finished it while this one waited.
+            view = self._view(context, snapshot_id)
+            if view is None:
+                return
+            self._notify(context, snapshot_id, 'start')
+            columns = {}
+            if not self._driver.is_adopted(view):
+                self._refuse_if_managed(context, view, wanted)
+                size = self._driver.manage_existing_snapshot_get_size(
+                    view, wanted)
+                if not self._claim(context, snapshot_id, size):
+                    LOG.info('Snapshot %s was withdrawn.', snapshot_id)
+                    return
+                columns = self._rename(view, wanted)
+            if not self._finish(context, snapshot_id, columns):
+                LOG.error('Snapshot %s was adopted on the backend as %s, but '
+                          'its row was changed meanwhile.', snapshot_id,
+                          view.name)
+                return
+        self._inventory.adopted(wanted, view.volume_name, snapshot_id)
+        self._notify(context, snapshot_id, 'end')
+        LOG.info('Snapshot %s of volume %s is adopted.', snapshot_id,
+                 view.volume_id)
+
+    def _rename(self, view: rows.Row,
+                wanted: base.Reference) -> dict[str, Any]:
+        try:
+            updates = self._driver.manage_existing_snapshot(view, wanted)
+        except Exception:
+            # The answer may have been lost after the deed was done.
+            if not self._driver.is_adopted(view):
+                raise
+            LOG.warning('The driver reported a failure of adopting snapshot '
+                        '%s, which is adopted.', view.id, exc_info=True)
+            updates = None
+        return {column: value for column, value in (updates or {}).items()
+                if column in _PROVIDER_COLUMNS}
+
+    def _refuse_if_managed(self, context: request_context.RequestContext,
+                           view: rows.Row, wanted: base.Reference) -> None:
+        name = self._driver.managed_name(wanted)
+        owner = name and names.snapshot_id(self._conf, name)
+        if not owner:
+            return
+        with self._database.reader(context) as session:
+            managed = snapshots.managed_ids(session, [owner], self._queue)
+        if managed:
+            raise exception.ManageExistingInvalidReference(
+                existing_ref=reference.shown(wanted),
+                reason=_('snapshot %s manages it already') % owner)
+
+    @engine.retry
+    def _claim(self, context: request_context.RequestContext,
+               snapshot_id: str, size: int) -> bool:
+        """Mend the row and the quota by the size that the backend tells.
+
+        :returns: False: the row has been withdrawn
+        """
+        with self._database.writer(context) as session:
+            snapshot = self._creating(session, context, snapshot_id)
+            if snapshot is None:
+                return False
+            volume_type = volume_types.get(session, snapshot.volume_type_id)
+            quota.charge(
+                session, self._conf, context,
+                project_id=snapshot.project_id, volume_type=volume_type,
+                gigabytes=(
+                    quota.snapshot_gigabytes(self._conf, size)
+                    - quota.snapshot_gigabytes(
+                        self._conf, snapshot.volume_size)),
+                size=size)
+            return snapshots.claim(session, snapshot_id, size=size)
+
+    @engine.retry
+    def _finish(self, context: request_context.RequestContext,
+                snapshot_id: str, columns: dict[str, Any]) -> bool:
+        with self._database.writer(context) as session:
+            return snapshots.make_available(session, snapshot_id, **columns)
+
+    def _fail(self, context: request_context.RequestContext,
+              snapshot_id: str, error: Exception) -> None:
+        reason = self._reason(error)
+        expected = isinstance(error, exception.ManageableSnapshotsException)
+        LOG.error('Adopting snapshot %s failed: %s', snapshot_id, reason,
+                  exc_info=None if expected else error)
+        try:
+            if self._make_error(context, snapshot_id, reason):
+                self._notify(context, snapshot_id, 'error')
+        except exception.ServiceUnavailable as away:
+            LOG.warning('Snapshot %s stays "creating" for now: %s',
+                        snapshot_id, away)
+
+    @engine.retry
+    def _make_error(self, context: request_context.RequestContext,
+                    snapshot_id: str, reason: str) -> bool:
+        with self._database.writer(context) as session:
+            return snapshots.make_error(session, snapshot_id, reason)
+
+    def _reason(self, error: Exception) -> str:
+        """What the owner of the snapshot may read of an error."""
+        if isinstance(error, NotImplementedError):
+            error = exception.DriverCannot(
+                driver=self._driver.NAME, what=_('adopt snapshots'))
+        if isinstance(error, exception.ManageableSnapshotsException):
+            return error.msg
+        return _('The driver %s failed; the log of the volume service has '
+                 'the cause.') % self._driver.NAME
+
+    def _view(self, context: request_context.RequestContext,
+              snapshot_id: str) -> rows.Row | None:
+        with self._database.reader(context) as session:
+            snapshot = self._creating(session, context, snapshot_id)
+            if snapshot is None:
+                return None
+            volume = volumes.get(
+                session, context.elevated(), snapshot.volume_id)
+            return rows.snapshot(self._conf, snapshot, volume)
+
+    def _creating(self, session: Any,
+                  context: request_context.RequestContext,
+                  snapshot_id: str) -> models.Snapshot | None:
+        try:
+            snapshot = snapshots.get(session, context.elevated(), snapshot_id)
+        except exception.SnapshotNotFound:
+            return None
+        return snapshot if snapshot.status == 'creating' else None
+
+    def _notify(self, context: request_context.RequestContext,
+                snapshot_id: str, suffix: str) -> None:
+        try:
+            with self._database.reader(context) as session:
+                snapshot = snapshots.get(
+                    session, context.elevated(), snapshot_id)
+                volume = volumes.get(
+                    session, context.elevated(), snapshot.volume_id)
+                payload = notifications.snapshot_usage(
+                    snapshot, volume,
+                    snapshots.metadata(session, snapshot_id))
+        except exception.ManageableSnapshotsException as error:
+            LOG.warning('Not notifying of the %s of adopting snapshot %s: '
+                        '%s', suffix, snapshot_id, error)
+            return
+        self._notifier.snapshot(
+            context, f'manage_existing_snapshot.{suffix}', payload)
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        digest = hashlib.sha256(name.encode()).digest()
+        kind = name.partition('-')[0]
+        lock = self._locks.get_lock(
+            f'manageable-snapshots-{self._queue}-{kind}-'
+            f'{digest[0] % _LOCK_NAMES}'.encode())
+        seconds = self._conf.manageable_snapshots.lock_timeout
+        try:
+            locked = lock.acquire(blocking=seconds)
+        except coordination.ToozError as error:
+            raise exception.ServiceUnavailable(
+                _('The coordination backend is away: %s') % error) from error
+        if not locked:
+            raise exception.ServiceUnavailable(
+                _('Another adoption holds the lock for more than %s '
+                  'seconds.') % seconds)
+        try:
+            yield
+        finally:
+            lock.release()

@@ -1,0 +1,245 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a volume service does besides, to be a backend of its own.
+
+Volumes and snapshots are made and deleted by Cinder's RPC methods, just as
+far as the clients of the extension need it. Inside Cinder these are Cinder's.
+"""
+
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+import oslo_messaging as messaging
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import models
+from manageable_snapshots.db import quota
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volume_types
+from manageable_snapshots.db import volumes
+from manageable_snapshots.drivers import base
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+from manageable_snapshots.rpc import objects
+from manageable_snapshots.rpc import versions
+from manageable_snapshots.volume import inventory
+from manageable_snapshots.volume import rows
+
+LOG = logging.getLogger(__name__)
+
+
+class Companions:
+    """Makes and deletes the volumes and snapshots of one backend.
+
+    :param conf: the configuration
+    :param database: where the rows are
+    :param driver: the backend
+    :param stock: the inventory that is told of what changed
+    """
+
+    target = messaging.Target(version=versions.RPC_VERSION)
+
+    def __init__(self, conf: cfg.ConfigOpts, database: engine.Database,
+                 driver: base.VolumeDriver,
+                 stock: inventory.Inventory) -> None:
+        self._conf = conf
+        self._database = database
+        self._driver = driver
+        self._inventory = stock
+
+    def create_volume(
+            self, context: request_context.RequestContext,
+            volume: dict[str, Any],
+            request_spec: dict[str, Any] | None = None,
+            filter_properties: dict[str, Any] | None = None,
+            allow_reschedule: bool = True) -> str:
+        """Make an empty volume.
+
+        :param volume: Cinder's Volume object
+        :returns: its id
+        """
+        volume_id = objects.identifier(volume)
+        row = self._volume(context, volume_id)
+        if row is None or row.status != 'creating':
+            return volume_id
+        try:
+            if row.snapshot_id or row.source_volid:
+                raise exception.DriverCannot(
+                    driver=self._driver.NAME,
+                    what=_('make a volume from a snapshot or a volume'))
+            columns = self._driver.create_volume(
+                rows.volume(self._conf, row)) or {}
+        except Exception as error:
+            LOG.error('Making volume %s failed.', volume_id, exc_info=error)
+            self._update_volume(context, volume_id, status='error')
+        else:
+            self._update_volume(
+                context, volume_id, status='available', **columns)
+        return volume_id
+
+    def delete_volume(
+            self, context: request_context.RequestContext,
+            volume: dict[str, Any], unmanage_only: bool = False,
+            cascade: bool = False) -> bool:
+        """Delete a volume that has no snapshots.
+
+        :param volume: Cinder's Volume object
+        :param unmanage_only: leave it on the backend
+        """
+        volume_id = objects.identifier(volume)
+        row = self._volume(context, volume_id)
+        if row is None:
+            return True
+        try:
+            if not unmanage_only:
+                self._driver.delete_volume(rows.volume(self._conf, row))
+        except Exception as error:
+            LOG.error('Deleting volume %s failed.', volume_id,
+                      exc_info=error)
+            self._update_volume(context, volume_id, status='error_deleting')
+            return False
+        self._forget_volume(context, volume_id)
+        self._inventory.changed()
+        return True
+
+    def create_snapshot(self, context: request_context.RequestContext,
+                        snapshot: dict[str, Any]) -> str:
+        """Take a snapshot of a volume.
+
+        :param snapshot: Cinder's Snapshot object
+        :returns: its id
+        """
+        snapshot_id = objects.identifier(snapshot)
+        view = self._snapshot(context, snapshot_id)
+        if view is None or view.status != 'creating':
+            return snapshot_id
+        try:
+            columns = self._driver.create_snapshot(view) or {}
+        except Exception as error:
+            LOG.error('Taking snapshot %s failed.', snapshot_id,
+                      exc_info=error)
+            self._end_snapshot(context, snapshot_id, error=_(
+                'The driver %s could not take the snapshot.'
+            ) % self._driver.NAME)
+        else:
+            self._end_snapshot(context, snapshot_id, columns=columns)
+        self._inventory.changed()
+        return snapshot_id
+
+    def delete_snapshot(
+            self, context: request_context.RequestContext,
+            snapshot: dict[str, Any], unmanage_only: bool = False,
+            handle_quota: bool = True) -> bool:
+        """Delete a snapshot, or let go of it.
+
+        :param snapshot: Cinder's Snapshot object
+        :param unmanage_only: leave it on the backend as it is
+        :param handle_quota: give the quota back; false where the caller did
+        """
+        snapshot_id = objects.identifier(snapshot)
+        view = self._snapshot(context, snapshot_id)
+        if view is None:
+            return True
+        try:
+            if unmanage_only:
+                self._driver.unmanage_snapshot(view)
+            else:
+                self._driver.delete_snapshot(view)
+        except Exception as error:
+            LOG.error('Deleting snapshot %s failed.', snapshot_id,
+                      exc_info=error)
+            self._fail_deletion(context, snapshot_id)
+            return False
+        self._forget_snapshot(context, snapshot_id, handle_quota)
+        self._inventory.changed()
+        return True
+
+    def get_capabilities(self, context: request_context.RequestContext,
+                         discover: bool) -> dict[str, Any]:
+        """What the backend offers."""
+        return self._driver.get_volume_stats(refresh=discover)
+
+    def _volume(self, context: request_context.RequestContext,
+                volume_id: str) -> models.Volume | None:
+        with self._database.reader(context) as session:
+            try:
+                return volumes.get(session, context.elevated(), volume_id)
+            except exception.VolumeNotFound:
+                return None
+
+    def _snapshot(self, context: request_context.RequestContext,
+                  snapshot_id: str) -> rows.Row | None:
+        with self._database.reader(context) as session:
+            try:
+                row = snapshots.get(session, context.elevated(), snapshot_id)
+            except exception.SnapshotNotFound:
+                return None
+            return rows.snapshot(self._conf, row, volumes.get(
+                session, context.elevated(), row.volume_id))
+
+    @engine.retry
+    def _update_volume(self, context: request_context.RequestContext,
+                       volume_id: str, **columns: Any) -> None:
+        with self._database.writer(context) as session:
+            volumes.update(session, volume_id, **columns)
+
+    @engine.retry
+    def _forget_volume(self, context: request_context.RequestContext,
+                       volume_id: str) -> None:
+        with self._database.writer(context) as session:
+            try:
+                row = volumes.get(session, context.elevated(), volume_id)
+            except exception.VolumeNotFound:
+                return
+            quota.charge(
+                session, self._conf, context, project_id=row.project_id,
+                volume_type=volume_types.get(session, row.volume_type_id),
+                volumes=-1, gigabytes=-row.size, size=row.size)
+            volumes.delete(session, volume_id)
+
+    @engine.retry
+    def _end_snapshot(self, context: request_context.RequestContext,
+                      snapshot_id: str, *,
+                      columns: dict[str, Any] | None = None,
+                      error: str | None = None) -> None:
+        with self._database.writer(context) as session:
+            if error is None:
+                snapshots.make_available(
+                    session, snapshot_id, **(columns or {}))
+            else:
+                snapshots.make_error(session, snapshot_id, error)
+
+    @engine.retry
+    def _fail_deletion(self, context: request_context.RequestContext,
+                       snapshot_id: str) -> None:
+        with self._database.writer(context) as session:
+            snapshots.update(session, snapshot_id, status='error_deleting')
+
+    @engine.retry
+    def _forget_snapshot(self, context: request_context.RequestContext,
+                         snapshot_id: str, handle_quota: bool) -> None:
+        with self._database.writer(context) as session:
+            try:
+                row = snapshots.get(session, context.elevated(), snapshot_id)
+            except exception.SnapshotNotFound:
+                return
+            if handle_quota:
+                quota.charge(
+                    session, self._conf, context, project_id=row.project_id,
+                    volume_type=volume_types.get(
+                        session, row.volume_type_id),
+                    snapshots=-1, gigabytes=-quota.snapshot_gigabytes(
+                        self._conf, row.volume_size), size=row.volume_size)
+            snapshots.delete(session, snapshot_id)

@@ -1,0 +1,293 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a backend holds, scanned once and read page by page.
+
+A scan is the slow part of a list. A first page starts one, unless there is
+one that is young enough or under way; the pages that follow read the scan
+that their walk began with, whoever else lists meanwhile. A marker is all that
+a client sends of its walk, so the inventory remembers which scan each page
+that it gave out ended in.
+
+Cost: a first page O(n log n) beyond the driver's own scan, a following page
+O(page). Memory: ``scans`` scans at most.
+"""
+
+import collections
+import dataclasses
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Iterable
+
+from manageable_snapshots.drivers import base
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+from manageable_snapshots import reference
+
+SORT_KEYS = ('reference', 'size')
+SORT_DIRS = ('asc', 'desc')
+
+#: ends of pages that are remembered; a walk whose end is forgotten goes on
+#: in the newest scan
+MAX_ENDS = 10000
+
+Order = tuple[tuple[str, str], ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _End:
+    scan: '_Scan'
+    entry: base.BackendSnapshot
+
+
+def _sort_value(entry: base.BackendSnapshot, key: str) -> str | int:
+    if key == 'size':
+        return -1 if entry.size is None else entry.size
+    return reference.key(entry.reference)
+
+
+def _is_after(entry: base.BackendSnapshot, end: base.BackendSnapshot,
+              order: Order) -> bool:
+    for key, direction in order:
+        left, right = _sort_value(entry, key), _sort_value(end, key)
+        if left != right:
+            return (left > right) == (direction == 'asc')
+    return False
+
+
+class _Scan:
+    """The entries of one scan, sorted as they are asked for."""
+
+    def __init__(self, started: float,
+                 entries: list[base.BackendSnapshot]) -> None:
+        self.started = started
+        self.used = started
+        self.entries = entries
+        self.adopted: dict[str, str] = {}
+        self._sorted: dict[Order, list[base.BackendSnapshot]] = {}
+        self._places: dict[Order, dict[str, int]] = {}
+
+    def sorted(self, order: Order) -> list[base.BackendSnapshot]:
+        entries = self._sorted.get(order)
+        if entries is None:
+            entries = list(self.entries)
+            # Sorting is stable, so the last key comes first.
+            for key, direction in reversed(order):
+                entries.sort(key=lambda entry: _sort_value(entry, key),
+                             reverse=direction == 'desc')
+            self._sorted[order] = entries
+        return entries
+
+    def place(self, order: Order, marker: str) -> int | None:
+        """Where a reference is in the order; None: it is not."""
+        places = self._places.get(order)
+        if places is None:
+            places = {reference.key(entry.reference): place
+                      for place, entry in enumerate(self.sorted(order))}
+            self._places[order] = places
+        return places.get(marker)
+
+    def mark(self, entries: list[base.BackendSnapshot]
+             ) -> list[base.BackendSnapshot]:
+        """The entries, with what was adopted since the scan."""
+        if not self.adopted:
+            return entries
+        return [
+            dataclasses.replace(entry, cinder_id=self.adopted.get(
+                reference.key(entry.reference), entry.cinder_id))
+            for entry in entries]
+
+
+class Inventory:
+    """A backend's snapshots, as pages.
+
+    :param scan: gives every snapshot of the backend, once, in any order
+    :param max_age: seconds; an older scan serves no first page
+    :param keep: seconds since its last use for which a scan is kept
+    :param scans: how many scans are kept at most
+    :param timeout: seconds for which a page waits for somebody else's scan
+    :param clock: seconds, monotonic
+    """
+
+    def __init__(self, scan: Callable[[], Iterable[base.BackendSnapshot]], *,
+                 max_age: float, keep: float, scans: int, timeout: float,
+                 clock: Callable[[], float] = time.monotonic) -> None:
+        self._scan = scan
+        self._max_age = max_age
+        self._keep = keep
+        self._max_scans = scans
+        self._timeout = timeout
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._kept: list[_Scan] = []
+        self._scanning_since: float | None = None
+        self._stale_before = float('-inf')
+        self._ends: collections.OrderedDict[
+            tuple[Order, str | int], _End] = collections.OrderedDict()
+
+    def page(self, *, marker: base.Reference | None, limit: int,
+             offset: int | None, sort_keys: list[str],
+             sort_dirs: list[str]) -> list[base.BackendSnapshot]:
+        """A page of the backend's snapshots.
+
+        :param marker: reference of the last entry of the page before
+        :param limit: most entries
+        :param offset: entries to leave out after the marker, or from the
+            start
+        :param sort_keys: of :data:`SORT_KEYS`
+        :param sort_dirs: of :data:`SORT_DIRS`, one for each key
+        :returns: the entries; ``cinder_id`` is set where the driver or an
+            adoption since the scan says so
+        :raises InvalidInput: the marker names nothing, or a sort key or
+            direction is unknown
+        :raises BackendTimeout: a scan that others wait for takes too long
+        """
+        order = _order(sort_keys, sort_dirs)
+        offset = offset or 0
+        if marker is None:
+            scan, start = self._from_the_start(order, offset)
+        else:
+            scan, start = self._after(order, marker)
+            start += offset
+        entries = scan.sorted(order)[start:start + limit]
+        if entries:
+            self._remember(order, scan, start + len(entries), entries[-1],
+                           walks_by_offset=marker is None)
+        return scan.mark(entries)
+
+    def adopted(self, ref: base.Reference, source_name: str,
+                snapshot_id: str) -> None:
+        """Say that a snapshot is managed now; the next page shows it.
+
+        :param ref: what the adoption was asked with
+        :param source_name: the backend's name of its volume
+        :param snapshot_id: the row's id
+        """
+        with self._changed:
+            self._stale_before = self._clock()
+            kept = list(self._kept)
+        for scan in kept:
+            for entry in scan.entries:
+                if (reference.matches(ref, entry.reference)
+                        and entry.source_reference.get(
+                            'source-name', source_name) == source_name):
+                    scan.adopted[reference.key(entry.reference)] = snapshot_id
+
+    def changed(self) -> None:
+        """Say that the backend changed; the next first page scans it."""
+        with self._changed:
+            self._stale_before = self._clock()
+
+    def _from_the_start(self, order: Order,
+                        offset: int) -> tuple[_Scan, int]:
+        if offset:
+            with self._changed:
+                end = self._ends.get((order, offset))
+                if end is not None and end.scan in self._kept:
+                    end.scan.used = self._clock()
+                    return end.scan, offset
+        return self._fresh(), offset
+
+    def _after(self, order: Order,
+               marker: base.Reference) -> tuple[_Scan, int]:
+        key = reference.key(marker)
+        with self._changed:
+            end = self._ends.get((order, key))
+            kept = [scan for scan in reversed(self._kept)]
+            if end is not None and end.scan in kept:
+                kept.insert(0, end.scan)
+        for scan in kept:
+            place = scan.place(order, key)
+            if place is not None:
+                scan.used = self._clock()
+                return scan, place + 1
+        scan = self._fresh()
+        place = scan.place(order, key)
+        if place is not None:
+            return scan, place + 1
+        if end is None:
+            raise reference.marker_not_found(marker)
+        # The page that ended there was ours; the snapshot is gone since.
+        for place, entry in enumerate(scan.sorted(order)):
+            if _is_after(entry, end.entry, order):
+                return scan, place
+        return scan, len(scan.entries)
+
+    def _remember(self, order: Order, scan: _Scan, place: int,
+                  entry: base.BackendSnapshot, *,
+                  walks_by_offset: bool) -> None:
+        keys: list[str | int] = [reference.key(entry.reference)]
+        if walks_by_offset:
+            keys.append(place)
+        with self._changed:
+            for key in keys:
+                self._ends[order, key] = _End(scan, entry)
+                self._ends.move_to_end((order, key))
+            while len(self._ends) > MAX_ENDS:
+                self._ends.popitem(last=False)
+
+    def _fresh(self) -> _Scan:
+        """A scan that is young enough; several callers share one."""
+        arrived = self._clock()
+        deadline = arrived + self._timeout
+        with self._changed:
+            while True:
+                oldest = max(arrived - self._max_age, self._stale_before)
+                for scan in reversed(self._kept):
+                    if scan.started >= oldest:
+                        scan.used = self._clock()
+                        return scan
+                if self._scanning_since is None:
+                    break
+                left = deadline - self._clock()
+                if left <= 0 or not self._changed.wait(left):
+                    raise exception.BackendTimeout(
+                        _('The backend is still busy with a scan that was '
+                          'asked for earlier.'))
+            started = self._scanning_since = self._clock()
+        scan = None
+        try:
+            scan = _Scan(started, list(self._scan()))
+        finally:
+            with self._changed:
+                self._scanning_since = None
+                if scan is not None:
+                    self._keep_scan(scan)
+                self._changed.notify_all()
+        return scan
+
+    def _keep_scan(self, scan: _Scan) -> None:
+        limit = self._clock() - self._keep
+        self._kept = [kept for kept in self._kept if kept.used >= limit]
+        self._kept.append(scan)
+        while len(self._kept) > self._max_scans:
+            self._kept.remove(min(self._kept, key=lambda kept: kept.used))
+
+
+def _order(sort_keys: list[str], sort_dirs: list[str]) -> Order:
+    if len(sort_keys) != len(sort_dirs):
+        raise exception.InvalidInput(
+            reason=_('sort keys and directions do not go together'))
+    for key in sort_keys:
+        if key not in SORT_KEYS:
+            raise exception.InvalidInput(
+                reason=_('Invalid sort keys passed: %s') % key)
+    for direction in sort_dirs:
+        if direction not in SORT_DIRS:
+            raise exception.InvalidInput(
+                reason=_('Invalid sort dirs passed: %s') % direction)
+    order = tuple(zip(sort_keys, sort_dirs))
+    if 'reference' not in sort_keys:
+        # Without it, the order of equal sizes could differ between scans.
+        order += (('reference', 'asc'),)
+    return order

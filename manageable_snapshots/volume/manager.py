@@ -1,0 +1,185 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a volume service answers over RPC: adopting and listing.
+
+Cinder's methods and arguments; ``adoption`` and ``inventory`` do the work.
+"""
+
+import functools
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+import oslo_messaging as messaging
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.drivers import base
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+from manageable_snapshots import names
+from manageable_snapshots import reference
+from manageable_snapshots.rpc import notifications
+from manageable_snapshots.rpc import objects
+from manageable_snapshots.rpc import versions
+from manageable_snapshots.volume import adoption
+from manageable_snapshots.volume import backlog
+from manageable_snapshots.volume import inventory
+
+LOG = logging.getLogger(__name__)
+
+
+class Manager:
+    """Adopts and lists the snapshots of one backend.
+
+    :param conf: the configuration
+    :param host: the backend's name, ``host@backend``
+    :param database: where the rows are
+    :param driver: the backend
+    :param locks: a started tooz coordinator
+    :param notifier: for notifications
+    """
+
+    target = messaging.Target(version=versions.RPC_VERSION)
+
+    def __init__(self, conf: cfg.ConfigOpts, host: str,
+                 database: engine.Database, driver: base.SnapshotDriver,
+                 locks: Any, notifier: notifications.Notifier) -> None:
+        self._conf = conf
+        self._host = host
+        self._database = database
+        self._driver = driver
+        own = conf.manageable_snapshots
+        self.inventory = inventory.Inventory(
+            functools.partial(driver.scan, []), max_age=own.inventory_max_age,
+            keep=own.inventory_keep, scans=own.inventory_scans,
+            timeout=own.list_timeout)
+        self._adopter = adoption.Adopter(
+            conf, database, driver, locks, notifier, host, self.inventory)
+        self._backlog = backlog.Backlog(
+            own.adoption_threads, own.adoption_backlog)
+
+    def manage_existing_snapshot(
+            self, ctxt: request_context.RequestContext,
+            snapshot: dict[str, Any], ref: Any = None) -> str:
+        """Adopt a snapshot, in the background.
+
+        :param snapshot: Cinder's Snapshot object
+        :param ref: the reference, as the API was given it
+        :returns: the row's id
+        """
+        snapshot_id = objects.identifier(snapshot)
+        if self._adopter.accept(ctxt, snapshot_id, ref):
+            self._take_up(ctxt, snapshot_id, ref)
+        return snapshot_id
+
+    def resume(self) -> None:
+        """Take up the adoptions that were accepted and are not under way.
+
+        Left by a process that died, or by a backlog that was full. One that
+        was accepted just now is left to its own message.
+        """
+        context = request_context.get_admin_context()
+        with self._database.reader(context) as session:
+            waiting = [
+                (row.id, row.user_id, row.project_id,
+                 snapshots.recorded_reference(row))
+                for row in snapshots.creating_on(
+                    session, self._host,
+                    older_than=self._conf.manageable_snapshots.rpc_timeout)]
+        for snapshot_id, user_id, project_id, ref in waiting:
+            if not self._backlog.has_room():
+                return
+            LOG.info('Taking up the adoption of snapshot %s again.',
+                     snapshot_id)
+            self._take_up(
+                request_context.RequestContext(
+                    user_id=user_id, project_id=project_id, is_admin=True,
+                    overwrite=False),
+                snapshot_id, ref)
+
+    def stop(self, timeout: float | None) -> bool:
+        """Finish what is under way.
+
+        :param timeout: seconds; None: as long as it takes
+        :returns: whether all of it has finished
+        """
+        return self._backlog.stop(timeout)
+
+    def _take_up(self, context: request_context.RequestContext,
+                 snapshot_id: str, ref: Any) -> None:
+        taken = self._backlog.put(snapshot_id, functools.partial(
+            self._adopter.adopt, context, snapshot_id, ref))
+        if not taken:
+            LOG.info('The adoption of snapshot %s waits in the database.',
+                     snapshot_id)
+
+    def get_manageable_snapshots(
+            self, ctxt: request_context.RequestContext, marker: Any,
+            limit: int | None, offset: int | None, sort_keys: list[str],
+            sort_dirs: list[str],
+            want_objects: bool = False) -> list[dict[str, Any]]:
+        """A page of what the backend holds, marked with what is managed.
+
+        :param marker: the reference after which the page starts, as a dict
+            or as JSON
+        :param limit: most entries
+        :param offset: entries to leave out after the marker
+        :param sort_keys: of ``reference`` and ``size``
+        :param sort_dirs: of ``asc`` and ``desc``, one for each key
+        :param want_objects: answer with Cinder's ManageableSnapshot objects
+        :raises InvalidInput: a marker or sorting that cannot be
+        :raises DriverCannot: the driver cannot list
+        """
+        try:
+            page = self.inventory.page(
+                marker=reference.parse_marker(marker),
+                limit=self._conf.osapi_max_limit if limit is None else limit,
+                offset=offset, sort_keys=sort_keys, sort_dirs=sort_dirs)
+        except NotImplementedError as error:
+            raise exception.DriverCannot(
+                driver=self._driver.NAME,
+                what=_('list snapshots')) from error
+        entries = self._mark(ctxt, page)
+        return objects.manageable_snapshots(entries) if want_objects else (
+            entries)
+
+    def _mark(self, context: request_context.RequestContext,
+              page: list[base.BackendSnapshot]) -> list[dict[str, Any]]:
+        owners = [
+            entry.cinder_id or names.snapshot_id(
+                self._conf, entry.reference.get('source-name', ''))
+            for entry in page]
+        with self._database.reader(context) as session:
+            managed = snapshots.managed_ids(
+                session, [owner for owner in owners if owner], self._host)
+        return [_entry(snapshot, owner if owner in managed else None)
+                for snapshot, owner in zip(page, owners)]
+
+
+def _entry(snapshot: base.BackendSnapshot,
+           cinder_id: str | None) -> dict[str, Any]:
+    """An entry of the list, in the form of Cinder's drivers."""
+    return {
+        'reference': dict(snapshot.reference),
+        'size': snapshot.size,
+        'safe_to_manage': snapshot.safe_to_manage and cinder_id is None,
+        'reason_not_safe': (
+            snapshot.reason_not_safe if cinder_id is None
+            else 'already managed'),
+        'cinder_id': cinder_id,
+        'extra_info': (None if snapshot.extra_info is None
+                       else dict(snapshot.extra_info)),
+        'source_reference': dict(snapshot.source_reference),
+    }

@@ -1,0 +1,276 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A volume service: the backends of one worker process.
+
+Threads, plain and few: an RPC server for each backend, its adoption threads,
+and one that reports, recovers and cleans at intervals.
+"""
+
+import functools
+import os
+import signal
+import threading
+import time
+from typing import Any
+
+import futurist
+from futurist import periodics
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import timeutils
+from tooz import coordination
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import quota
+from manageable_snapshots.db import services
+from manageable_snapshots.drivers import loader
+from manageable_snapshots import exception
+from manageable_snapshots import hosts
+from manageable_snapshots.i18n import _
+from manageable_snapshots.rpc import notifications
+from manageable_snapshots.rpc import server
+from manageable_snapshots.rpc import transport as rpc_transport
+from manageable_snapshots.rpc import versions
+from manageable_snapshots.volume import companions
+from manageable_snapshots.volume import manager
+
+LOG = logging.getLogger(__name__)
+
+
+class Backend:
+    """One backend of the worker.
+
+    It serves requests once its driver is ready; until then it tries again at
+    each report, and counts as down.
+
+    :param conf: the configuration
+    :param name: the backend's section in it
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, name: str,
+                 database: engine.Database, transport: Any,
+                 locks: Any) -> None:
+        self._conf = conf
+        self._database = database
+        self._transport = transport
+        self._locks = locks
+        self._driver = loader.load(conf, name)
+        self._servers: server.Servers | None = None
+        self._manager: manager.Manager | None = None
+        self.host = (f'{hosts.host(conf[name].backend_host or conf.host)}'
+                     f'@{name}')
+
+    def start(self) -> None:
+        """Set the driver up, take up what was left, and serve.
+
+        :raises ConfigurationError: an option of the backend is wrong
+        """
+        context = request_context.get_admin_context()
+        self._driver.do_setup(context)
+        self._driver.check_for_setup_error()
+        notifier = notifications.Notifier(
+            self._conf, self._transport, self.host)
+        self._manager = manager.Manager(
+            self._conf, self.host, self._database, self._driver, self._locks,
+            notifier)
+        self._manager.resume()
+        self._servers = server.get_servers(
+            self._conf, self._transport, self.host,
+            [self._manager, companions.Companions(
+                self._conf, self._database, self._driver,
+                self._manager.inventory)])
+        self._servers.start()
+        self.report()
+        LOG.info('Backend %s is ready.', self.host)
+
+    def report(self) -> None:
+        """Say in the services table that the backend is alive."""
+        if self._servers is None:
+            try:
+                self.start()
+            except Exception:
+                LOG.exception('Backend %s is not ready; trying again.',
+                              self.host)
+            return
+        self._report()
+
+    def resume(self) -> None:
+        """Take up adoptions that are not under way."""
+        if self._manager is not None:
+            self._manager.resume()
+
+    def stop_listening(self, timeout: float) -> None:
+        """Take no more requests."""
+        if self._servers is not None:
+            self._servers.stop(timeout)
+
+    def finish(self, timeout: float | None) -> bool:
+        """Wait for what is under way.
+
+        :returns: whether all of it has finished
+        """
+        return self._manager is None or self._manager.stop(timeout)
+
+    @engine.retry
+    def _report(self) -> None:
+        context = request_context.get_admin_context()
+        with self._database.writer(context) as session:
+            services.report(
+                session, host=self.host, cluster=None,
+                availability_zone=self._conf.storage_availability_zone,
+                rpc_version=versions.RPC_VERSION,
+                object_version=versions.OBJECT_VERSION)
+
+
+class Service:
+    """The backends named in ``enabled_backends``.
+
+    :param conf: the configuration
+    :param database: None: as configured
+    :param transport: None: as configured
+    :raises ConfigurationError: an option is missing or wrong
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts,
+                 database: engine.Database | None = None,
+                 transport: Any = None) -> None:
+        if not conf.enabled_backends:
+            raise exception.ConfigurationError(
+                option='enabled_backends', group='DEFAULT',
+                reason=_('it names no backend'))
+        self._conf = conf
+        self._database = database or engine.Database(conf)
+        transport = transport or rpc_transport.get_transport(conf)
+        self._locks = _coordinator(conf)
+        self.backends = [
+            Backend(conf, name, self._database, transport, self._locks)
+            for name in conf.enabled_backends]
+        self._periodics: periodics.PeriodicWorker | None = None
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start every backend.
+
+        A backend whose storage is away is tried again; the others serve.
+
+        :raises ConfigurationError: an option of a backend is wrong
+        """
+        try:
+            self._locks.start()
+        except coordination.ToozError as error:
+            raise exception.ConfigurationError(
+                option='backend_url', group='coordination',
+                reason=str(error)) from error
+        for backend in self.backends:
+            try:
+                backend.start()
+            except exception.ConfigurationError:
+                raise
+            except Exception:
+                LOG.exception('Backend %s is not ready; trying again.',
+                              backend.host)
+        chores = self._chores()
+        # Each has a thread, so that nothing holds up the reports.
+        self._periodics = periodics.PeriodicWorker(
+            [(chore, (), {}) for chore in chores],
+            executor_factory=functools.partial(
+                futurist.ThreadPoolExecutor, max_workers=len(chores)))
+        self._thread = threading.Thread(
+            target=functools.partial(self._periodics.start, allow_empty=True),
+            name='periodics', daemon=True)
+        self._thread.start()
+
+    def stop(self) -> bool:
+        """Take no more requests, and finish what is under way.
+
+        :returns: whether all of it has finished within
+            ``graceful_shutdown_timeout``
+        """
+        timeout = self._conf.graceful_shutdown_timeout or None
+        deadline = None if timeout is None else time.monotonic() + timeout
+
+        def left() -> float | None:
+            return None if deadline is None else max(
+                0, deadline - time.monotonic())
+
+        if self._periodics is not None and self._thread is not None:
+            self._periodics.stop()
+            self._thread.join(left())
+        for backend in self.backends:
+            backend.stop_listening(left() or 0)
+        finished = all([backend.finish(left()) for backend in self.backends])
+        self._locks.stop()
+        return finished
+
+    def _chores(self) -> list[Any]:
+        chores = []
+
+        def every(seconds: float, call: Any, what: str) -> None:
+            @periodics.periodic(seconds, run_immediately=False)
+            def chore() -> None:
+                try:
+                    call()
+                except exception.ServiceUnavailable as error:
+                    LOG.warning('Cannot %s now: %s', what, error)
+            chores.append(chore)
+
+        own = self._conf.manageable_snapshots
+        for backend in self.backends:
+            every(self._conf.report_interval, backend.report,
+                  f'report {backend.host}')
+            every(own.recovery_interval, backend.resume,
+                  f'resume the adoptions of {backend.host}')
+        if self._conf.reservation_clean_interval:
+            every(self._conf.reservation_clean_interval,
+                  self._expire_reservations, 'expire reservations')
+        return chores
+
+    @engine.retry
+    def _expire_reservations(self) -> None:
+        context = request_context.get_admin_context()
+        with self._database.writer(context) as session:
+            count = quota.expire_reservations(session, timeutils.utcnow())
+        if count:
+            LOG.info('%d quota reservations expired.', count)
+
+
+def run(conf: cfg.ConfigOpts) -> int:
+    """Serve until SIGTERM or SIGINT; SIGHUP reads what may change again.
+
+    Not oslo.service: up to its release 4 it needs eventlet, and a worker of
+    threads needs no more of it than this.
+
+    :returns: exit status; 1: work was cut short
+    :raises ConfigurationError: an option is missing or wrong
+    """
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_args: stopping.set())
+    signal.signal(signal.SIGHUP, lambda *_args: conf.mutate_config_files())
+    service = Service(conf)
+    service.start()
+    stopping.wait()
+    LOG.info('Stopping.')
+    return 0 if service.stop() else 1
+
+
+def _coordinator(conf: cfg.ConfigOpts) -> Any:
+    try:
+        return coordination.get_coordinator(
+            conf.coordination.backend_url,
+            f'{conf.host}-{os.getpid()}'.encode())
+    except coordination.ToozError as error:
+        raise exception.ConfigurationError(
+            option='backend_url', group='coordination',
+            reason=str(error)) from error
