@@ -1,0 +1,122 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Notifications about snapshots, with Cinder's event types and payloads.
+
+Off unless ``[oslo_messaging_notifications] driver`` says otherwise, as in
+Cinder.
+"""
+
+import queue
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log as logging
+import oslo_messaging as messaging
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots.rpc import serializer
+
+LOG = logging.getLogger(__name__)
+
+#: notifications that wait for the broker; further ones are dropped
+QUEUE_LENGTH = 1000
+
+
+def snapshot_usage(row: Any, volume_row: Any,
+                   metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The payload of a notification about a snapshot.
+
+    ``deleted`` and ``metadata`` are strings, empty for False and for none,
+    as consumers know them from Cinder.
+
+    :param row: a row of ``snapshots``
+    :param volume_row: its volume's
+    :param metadata: the snapshot's
+    """
+    return {
+        'tenant_id': row.project_id,
+        'user_id': row.user_id,
+        'availability_zone': volume_row.availability_zone,
+        'volume_id': row.volume_id,
+        'volume_size': row.volume_size,
+        'snapshot_id': row.id,
+        'display_name': row.display_name,
+        'created_at': f'{row.created_at.isoformat()}+00:00',
+        'status': row.status,
+        'deleted': str(row.deleted) if row.deleted else '',
+        'metadata': str(dict(metadata)) if metadata else '',
+    }
+
+
+class Notifier:
+    """Sends notifications in their order, without keeping anyone waiting.
+
+    :param conf: the configuration
+    :param transport: of the RPC; notifications use it unless
+        ``[oslo_messaging_notifications]`` names another
+    :param host: the backend, ``host@backend``
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts, transport: messaging.Transport,
+                 host: str) -> None:
+        notifications = messaging.get_notification_transport(conf)
+        drivers = set(conf.oslo_messaging_notifications.driver) - {'noop'}
+        self._waiting: queue.Queue[tuple[Any, ...]] = queue.Queue(
+            QUEUE_LENGTH)
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._notifier: messaging.Notifier | None = None
+        if drivers:
+            self._notifier = messaging.Notifier(
+                notifications, publisher_id=f'snapshot.{host}',
+                serializer=serializer.RequestContextSerializer())
+
+    def snapshot(self, context: request_context.RequestContext, event: str,
+                 payload: dict[str, Any]) -> None:
+        """Send a notification about a snapshot, at some time soon.
+
+        :param event: what happened, ``manage_existing_snapshot.start`` say;
+            ending in ``.error``, it goes out with that priority
+        :param payload: of :func:`snapshot_usage`
+        """
+        if self._notifier is None:
+            return
+        self._start()
+        try:
+            self._waiting.put_nowait((context, f'snapshot.{event}', payload))
+        except queue.Full:
+            LOG.warning('Notification snapshot.%s of snapshot %s is dropped: '
+                        '%d others wait for the broker.', event,
+                        payload.get('snapshot_id'), QUEUE_LENGTH)
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._send, name='notifications', daemon=True)
+                self._thread.start()
+
+    def _send(self) -> None:
+        while True:
+            context, event, payload = self._waiting.get()
+            try:
+                send = (self._notifier.error if event.endswith('.error')
+                        else self._notifier.info)
+                send(context, event, payload)
+            except Exception as error:
+                LOG.warning('Notification %s of snapshot %s was not sent: %s',
+                            event, payload.get('snapshot_id'), error)
+            finally:
+                self._waiting.task_done()

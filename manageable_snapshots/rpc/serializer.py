@@ -1,0 +1,31 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Contexts as Cinder puts them on the wire; the rest goes as it is."""
+
+from typing import Any
+
+import oslo_messaging as messaging
+
+from manageable_snapshots import context as request_context
+
+
+class RequestContextSerializer(messaging.NoOpSerializer):
+    """Turns a RequestContext into a dict and back."""
+
+    def serialize_context(
+            self, context: request_context.RequestContext) -> dict[str, Any]:
+        return context.to_dict()
+
+    def deserialize_context(
+            self, context: dict[str, Any]) -> request_context.RequestContext:
+        return request_context.RequestContext.from_dict(context)

@@ -1,0 +1,59 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Versions and names on the wire, those of Cinder 22 to 29.
+
+A worker writes :data:`RPC_VERSION` and :data:`OBJECT_VERSION` into its row of
+the services table. Cinder's API speaks as the oldest service understands, so
+they are the newest that a release of Cinder knows: an older one would hold
+the others back. :data:`OBJECT_VERSION` must be known to every release, since
+each looks it up in its own history.
+"""
+
+from manageable_snapshots import exception
+
+VOLUME_TOPIC = 'cinder-volume'
+VOLUME_BINARY = 'cinder-volume'
+
+#: interface of cinder-volume (release 29; release 22 has 3.18)
+RPC_VERSION = '3.20'
+
+#: the methods that 3.0 has, and the listing with objects
+BASE_VERSION = '3.0'
+LIST_VERSION = '3.10'
+
+#: version of Cinder's objects taken together (releases 22 to 29)
+OBJECT_VERSION = '1.39'
+
+#: versions of the single objects, by the version taken together
+OBJECTS: dict[str, dict[str, str]] = {
+    '1.38': {'Snapshot': '1.5', 'Volume': '1.8'},
+    '1.39': {'Snapshot': '1.6', 'Volume': '1.9'},
+}
+
+MANAGEABLE_SNAPSHOT = '1.0'
+
+
+def of_object(name: str, pin: str | None = None) -> str:
+    """The version in which an object is sent.
+
+    :param name: Snapshot or Volume
+    :param pin: the oldest ``object_current_version`` of the services that
+        may read it; None: :data:`OBJECT_VERSION`
+    :raises ServiceUnavailable: a service is older than release 22
+    """
+    versions = OBJECTS.get(pin or OBJECT_VERSION)
+    if versions is None:
+        raise exception.ServiceUnavailable(
+            f'A service is too old: version {pin} of its objects is not '
+            'known.')
+    return versions[name]
