@@ -1,0 +1,111 @@
+# What tools/test, tools/demo and .ci/run share.
+
+ROOT=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
+# Nothing shall depend on the language, the input or the proxies of whoever
+# runs this.
+exec </dev/null
+export LC_ALL=C.UTF-8 no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
+export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+# Debian keeps servers where only root looks.
+PATH=$PATH:/usr/sbin:/sbin
+
+say() {
+    printf '%(%H:%M:%S)T %s\n' -1 "$*"
+}
+
+usage() {  # the comment at the top of the script
+    sed -n '2,/^[^#]/p' "$0" | sed '$d; s/^#$//; s/^# //'
+}
+
+quietly() {  # quietly WHAT COMMAND...: its output only if it fails
+    local what=$1 log ticker status=0
+    shift
+    log=$(mktemp)
+    say "$what"
+    (
+        # Whoever reads what this prints must not wait for the sleep.
+        seconds=0
+        while sleep 10 3>&- && kill -0 $$; do
+            say "$what: $(( seconds += 10 )) s" >&3
+        done
+    ) 3>&1 >/dev/null 2>&1 &
+    ticker=$!
+    "$@" >"$log" 2>&1 || status=$?
+    kill "$ticker" 2>/dev/null || true
+    (( status == 0 )) || cat "$log"
+    rm -f "$log"
+    return "$status"
+}
+
+debian() {  # debian PACKAGE...: have them, or say which are missing
+    local missing=() package
+    for package; do
+        dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
+            grep -q 'ok installed' || missing+=("$package")
+    done
+    (( ${#missing[@]} )) || return 0
+    if (( EUID != 0 )) || ! command -v apt-get >/dev/null; then
+        echo "missing: install ${missing[*]} and run this again" >&2
+        echo "         (on Debian, as root: apt-get install ${missing[*]})" >&2
+        return 1
+    fi
+    quietly "installing Debian's ${missing[*]}" install_debian "${missing[@]}"
+}
+
+install_debian() {
+    local policy=/usr/sbin/policy-rc.d mine= status=0
+    # Their services would start; the tests start servers of their own.
+    if [ ! -e "$policy" ]; then
+        mine=$policy
+        printf '#!/bin/sh\nexit 101\n' >"$policy"
+        chmod +x "$policy"
+    fi
+    {
+        apt-get update -q &&
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+            --no-install-recommends "$@"
+    } || status=$?
+    [ -z "$mine" ] || rm -f "$mine"
+    return "$status"
+}
+
+python_ready() {
+    if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+            2>/dev/null; then
+        command -v python3 >/dev/null ||
+            { debian python3 && python_ready; return; }
+        echo "Python 3.11 or newer is needed, this is $(python3 -V)" >&2
+        return 1
+    fi
+    python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
+    # pbr asks git for the version.
+    command -v git >/dev/null || debian git
+}
+
+virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
+    local dir=$1 python have
+    shift
+    python_ready || return
+    python=$(python3 -c 'import sys; print(*sys.version_info[:2], sep=".")')
+    have=$({ echo "$python $*"; cd "$ROOT" && cat setup.cfg setup.py \
+        pyproject.toml requirements.txt test-requirements.txt; } | sha256sum)
+    [ "$(cat "$dir/installed" 2>/dev/null)" != "$have" ] || return 0
+    rm -f "$dir/installed"
+    if [ ! -x "$dir/lib/python$python" ] || [ ! -x "$dir/bin/python" ]; then
+        quietly "making ${dir#"$ROOT"/}" python3 -m venv --clear "$dir" ||
+            return
+    fi
+    quietly "installing into ${dir#"$ROOT"/} (about a minute)" \
+        "$dir/bin/python" -m pip install "$@" || return
+    echo "$have" >"$dir/installed"
+}
+
+tests_ready() {  # the project and what its tests need, in .venv
+    virtualenv "$ROOT/.venv" -e "$ROOT[mysql,postgresql]" \
+        -r "$ROOT/test-requirements.txt"
+}
+
+clients_ready() {  # OpenStack's clients, in .venv-clients
+    virtualenv "$ROOT/.venv-clients" python-openstackclient \
+        python-cinderclient "$@"
+}
