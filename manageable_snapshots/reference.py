@@ -18,8 +18,8 @@ Either is enough. What they mean is the driver's business; here is what holds
 for every driver, and what the API and the worker both check.
 """
 
-import json
 from collections.abc import Mapping
+import json
 from typing import Any
 
 from manageable_snapshots import exception
@@ -112,11 +112,10 @@ def matches(wanted: Mapping[str, str], listed: Mapping[str, str]) -> bool:
 def shown(value: Any) -> str:
     """Foreign input for a message: one line, of a length that one can read."""
     try:
-        text = value if isinstance(value, str) else repr(value)
+        text = (value if isinstance(value, str) and value.isprintable()
+                else repr(value))
     except RecursionError:
         text = '...'
-    text = ' '.join(
-        text.encode('utf-8', 'backslashreplace').decode().split())
     return text if len(text) <= 255 else text[:252] + '...'
 
 

@@ -28,10 +28,10 @@ objects: ``snapshot.id``, ``snapshot.name`` (by ``snapshot_name_template``),
 """
 
 import abc
-import dataclasses
-import sys
 from collections.abc import Iterator
 from collections.abc import Mapping
+import dataclasses
+import sys
 from typing import Any
 
 from oslo_config import cfg

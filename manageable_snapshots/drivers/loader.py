@@ -61,7 +61,7 @@ def load(conf: cfg.ConfigOpts, backend: str) -> base.SnapshotDriver:
 def _find(name: str) -> Any:
     if '.' in name or ':' in name:
         return pkgutil.resolve_name(name)
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     try:
         return stevedore.DriverManager(
             NAMESPACE, name, warn_on_missing_entrypoint=False,
