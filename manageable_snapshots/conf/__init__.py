@@ -28,18 +28,20 @@ from manageable_snapshots.conf import api
 from manageable_snapshots.conf import backend
 from manageable_snapshots.conf import base
 from manageable_snapshots.conf import coordination
+from manageable_snapshots.conf import database
 from manageable_snapshots.conf import quota
 from manageable_snapshots.conf import volume
 
 PROJECT = 'manageable_snapshots'
 
-_MODULES = (base, api, quota, volume, coordination)
+_MODULES = (base, api, database, quota, volume, coordination)
 
 
 def new() -> cfg.ConfigOpts:
     """All options at their defaults, nothing read yet."""
     conf = cfg.ConfigOpts()
     log.register_options(conf)
+    database.set_defaults(conf)
     for module in _MODULES:
         for group, options in module.list_opts():
             conf.register_opts(

@@ -1,0 +1,33 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The database: ``[database]`` is oslo.db's, as in every OpenStack service."""
+
+from oslo_config import cfg
+from oslo_db import options
+
+OWN_OPTIONS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        'db_timeout', default=10, min=2,
+        help='Seconds in which the database must have answered, a connection '
+             'made for it included; after that the answer is 503.'),
+]
+
+
+def set_defaults(conf: cfg.ConfigOpts) -> None:
+    """Register the options of ``[database]``, with defaults of our own."""
+    options.set_defaults(
+        conf, connection='sqlite:///$state_path/manageable_snapshots.sqlite')
+
+
+def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
+    return [('manageable_snapshots', OWN_OPTIONS)]

@@ -1,0 +1,101 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the queries for several tables have in common."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_utils import timeutils
+from sqlalchemy import orm
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import models
+
+
+def live(model: Any) -> Any:
+    """The condition that a row is not deleted."""
+    return model.deleted == sa.false()
+
+
+def page(session: orm.Session, model: Any,
+         context: request_context.RequestContext, *, all_projects: bool,
+         filters: Mapping[str, Any], limit: int | None,
+         marker: Any) -> list[Any]:
+    """Live rows, newest first, those of the project that asks.
+
+    :param all_projects: every project's, if the context is an
+        administrator's
+    :param filters: column names with the value that a row has there, or a
+        list of values of which it has one
+    :param limit: how many at most
+    :param marker: the row after which the page starts
+    """
+    query = sa.select(model).where(live(model))
+    if not (all_projects and context.is_admin):
+        query = query.where(model.project_id == context.project_id)
+    for name, value in filters.items():
+        column = getattr(model, name)
+        if isinstance(value, (list, set, tuple)):
+            query = query.where(column.in_(list(value)))
+        else:
+            query = query.where(column == value)
+    if marker is not None:
+        query = query.where(sa.or_(
+            model.created_at < marker.created_at,
+            sa.and_(model.created_at == marker.created_at,
+                    model.id < marker.id)))
+    query = query.order_by(model.created_at.desc(), model.id.desc())
+    if limit is not None:
+        query = query.limit(limit)
+    return list(session.scalars(query))
+
+
+def update(session: orm.Session, model: Any, *conditions: Any,
+           **values: Any) -> int:
+    """Change the live rows that meet the conditions.
+
+    Rows that the session holds already are not refreshed.
+
+    :returns: how many there were
+    """
+    result = session.execute(
+        sa.update(model).where(live(model), *conditions).values(**values),
+        execution_options={'synchronize_session': False})
+    return result.rowcount
+
+
+def delete(session: orm.Session, model: Any, *conditions: Any,
+           **values: Any) -> int:
+    """Mark the live rows that meet the conditions as deleted.
+
+    :param values: columns to change besides
+    :returns: how many there were
+    """
+    return update(session, model, *conditions, deleted=True,
+                  deleted_at=timeutils.utcnow(), **values)
+
+
+def metadata(session: orm.Session, model: Any,
+             column: Any, owner_id: str) -> dict[str, str]:
+    """The live key-value pairs of a volume or snapshot."""
+    query = sa.select(model.key, model.value).where(
+        column == owner_id, live(model))
+    return {key: value for key, value in session.execute(query)}
+
+
+def add_metadata(session: orm.Session, model: type[models.Base],
+                 values: Mapping[str, str] | None, **owner: str) -> None:
+    """Insert the key-value pairs of a new volume or snapshot."""
+    session.add_all(model(key=key, value=value, **owner)
+                    for key, value in (values or {}).items())

@@ -1,0 +1,232 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Quota, counted as Cinder counts it.
+
+Cinder first reserves (a row in ``reservations``, and ``reserved`` of the
+usage), then does the work, and commits or rolls back in a third transaction;
+a process that dies in between leaves a reservation that expires after a day.
+Here the count and the row that it counts are written in one transaction, so
+there is nothing to reserve. What others have reserved counts against the
+limits as it does in Cinder.
+"""
+
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from oslo_config import cfg
+from oslo_log import log
+from sqlalchemy import orm
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots import exception
+from manageable_snapshots.db import models
+from manageable_snapshots.db import query
+
+LOG = log.getLogger(__name__)
+
+_DEFAULT_CLASS = 'default'
+_KINDS = ('gigabytes', 'snapshots', 'volumes')
+_NO_LIMIT = -1
+
+
+def snapshot_gigabytes(conf: cfg.ConfigOpts, size: int) -> int:
+    """GiB that a snapshot counts for.
+
+    :param size: the snapshot's, in GiB
+    """
+    return 0 if conf.no_snapshot_gb_quota else size
+
+
+def charge(session: orm.Session, conf: cfg.ConfigOpts,
+           context: request_context.RequestContext, *, project_id: str,
+           volume_type: models.VolumeType | None, snapshots: int = 0,
+           volumes: int = 0, gigabytes: int = 0,
+           size: int | None = None) -> None:
+    """Add to what a project has, or take away from it.
+
+    To be called before the rows that it counts are inserted or deleted, in
+    the same transaction, and in a function that :func:`engine.retry` wraps.
+    It holds the project's usages until that transaction ends.
+
+    :param project_id: whose quota
+    :param volume_type: counted separately as well, if any
+    :param snapshots: how many more; fewer, where negative
+    :param volumes: likewise
+    :param gigabytes: likewise, in GiB
+    :param size: GiB that the error says were requested; None: ``gigabytes``
+    :raises VolumeSizeExceedsAvailableQuota: too many gigabytes
+    :raises SnapshotLimitExceeded: too many snapshots
+    :raises VolumeLimitExceeded: too many volumes
+    """
+    deltas = {}
+    for name, delta in (('gigabytes', gigabytes), ('snapshots', snapshots),
+                        ('volumes', volumes)):
+        if delta:
+            deltas[name] = delta
+            if volume_type is not None:
+                deltas[f'{name}_{volume_type.name}'] = delta
+    if not deltas:
+        return
+    usages = _usages(session, conf, project_id, volume_type, deltas)
+    if any(delta > 0 for delta in deltas.values()):
+        limits = _limits(session, conf, context, project_id, deltas)
+        for name in sorted(deltas):
+            used = usages[name].in_use + usages[name].reserved
+            if deltas[name] > 0 and 0 <= limits[name] < used + deltas[name]:
+                _refuse(project_id, name, limits[name], used,
+                        gigabytes if size is None else size)
+    for name, delta in deltas.items():
+        usages[name].in_use = max(0, usages[name].in_use + delta)
+    session.flush()
+
+
+def expire_reservations(session: orm.Session,
+                        now: datetime.datetime) -> int:
+    """Give back what others reserved and never committed.
+
+    :param now: naive UTC
+    :returns: how many reservations there were
+    """
+    expired = sa.select(models.Reservation).where(
+        models.Reservation.expire < now, query.live(models.Reservation))
+    usage_ids = {row.usage_id for row in session.scalars(expired)
+                 if row.usage_id is not None}
+    # Cinder locks usages first, then reservations; whoever turns that round
+    # makes a deadlock.
+    usages = {usage.id: usage for usage in session.scalars(
+        sa.select(models.QuotaUsage).where(
+            models.QuotaUsage.id.in_(usage_ids),
+            query.live(models.QuotaUsage))
+        .order_by(models.QuotaUsage.id).with_for_update())}
+    reservations = session.scalars(
+        expired.order_by(models.Reservation.id).with_for_update()
+        .execution_options(populate_existing=True)).all()
+    for reservation in reservations:
+        usage = usages.get(reservation.usage_id)
+        if usage is not None and reservation.delta > 0:
+            usage.reserved = max(0, usage.reserved - reservation.delta)
+        query.delete(session, models.Reservation,
+                     models.Reservation.id == reservation.id)
+    session.flush()
+    return len(reservations)
+
+
+def _usages(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
+            volume_type: models.VolumeType | None,
+            names: Any) -> dict[str, models.QuotaUsage]:
+    """The project's usages, locked; those that there are none of are made."""
+    statement = sa.select(models.QuotaUsage).where(
+        models.QuotaUsage.project_id == project_id,
+        models.QuotaUsage.resource.in_(list(names)),
+        query.live(models.QuotaUsage)).order_by(
+            models.QuotaUsage.id).with_for_update().execution_options(
+                populate_existing=True)
+    usages = {usage.resource: usage for usage in session.scalars(statement)}
+    for name in sorted(names):
+        if name not in usages:
+            usages[name] = models.QuotaUsage(
+                project_id=project_id, resource=name, reserved=0,
+                in_use=_count(session, conf, project_id, volume_type, name))
+            session.add(usages[name])
+        elif usages[name].in_use < 0:
+            # Cinder's sign that the count is wrong.
+            usages[name].in_use = _count(session, conf, project_id,
+                                         volume_type, name)
+    session.flush()
+    return usages
+
+
+def _count(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
+           volume_type: models.VolumeType | None, name: str) -> int:
+    """What a project really has of a resource."""
+    kind, _, type_name = name.partition('_')
+    type_id = volume_type.id if volume_type and type_name else None
+    number, size = 0, 0
+    if kind in ('volumes', 'gigabytes'):
+        statement = sa.select(
+            sa.func.count(models.Volume.id),
+            sa.func.sum(models.Volume.size)).where(
+                models.Volume.project_id == project_id,
+                models.Volume.use_quota.is_not(sa.false()),
+                query.live(models.Volume))
+        if type_id:
+            statement = statement.where(
+                models.Volume.volume_type_id == type_id)
+        volumes, volume_size = session.execute(statement).one()
+        number += volumes
+        size += int(volume_size or 0)
+    if kind == 'snapshots' or (
+            kind == 'gigabytes' and not conf.no_snapshot_gb_quota):
+        statement = sa.select(
+            sa.func.count(models.Snapshot.id),
+            sa.func.sum(models.Snapshot.volume_size)).where(
+                models.Snapshot.project_id == project_id,
+                models.Snapshot.use_quota.is_not(sa.false()),
+                query.live(models.Snapshot))
+        if type_id:
+            # A volume may have been given another type since.
+            statement = statement.join(
+                models.Volume,
+                models.Volume.id == models.Snapshot.volume_id).where(
+                    models.Volume.volume_type_id == type_id)
+        snapshots, snapshot_size = session.execute(statement).one()
+        number += snapshots
+        size += int(snapshot_size or 0)
+    return size if kind == 'gigabytes' else number
+
+
+def _limits(session: orm.Session, conf: cfg.ConfigOpts,
+            context: request_context.RequestContext, project_id: str,
+            names: Any) -> dict[str, int]:
+    """A project's limits; -1: none."""
+    own = {row.resource: row.hard_limit for row in session.execute(
+        sa.select(models.Quota.resource, models.Quota.hard_limit).where(
+            models.Quota.project_id == project_id,
+            models.Quota.resource.in_(list(names)),
+            query.live(models.Quota)))}
+    classes = session.execute(
+        sa.select(models.QuotaClass.class_name, models.QuotaClass.resource,
+                  models.QuotaClass.hard_limit).where(
+            models.QuotaClass.class_name.in_(
+                {_DEFAULT_CLASS, context.quota_class} - {None}),
+            models.QuotaClass.resource.in_(list(names)),
+            query.live(models.QuotaClass))).all()
+    of_class = {(row.class_name, row.resource): row.hard_limit
+                for row in classes}
+    limits = {}
+    for name in names:
+        candidates = [own.get(name)]
+        if context.quota_class and project_id == context.project_id:
+            candidates.append(of_class.get((context.quota_class, name)))
+        if conf.use_default_quota_class:
+            candidates.append(of_class.get((_DEFAULT_CLASS, name)))
+        candidates.append(conf[f'quota_{name}'] if name in _KINDS
+                          else _NO_LIMIT)
+        limits[name] = next(limit for limit in candidates
+                            if limit is not None)
+    return limits
+
+
+def _refuse(project_id: str, name: str, limit: int, used: int,
+            size: int) -> None:
+    LOG.warning('Project %(project)s is over its quota of %(name)s: '
+                '%(used)s of %(limit)s are in use.',
+                {'project': project_id, 'name': name, 'used': used,
+                 'limit': limit})
+    if name.startswith('gigabytes'):
+        raise exception.VolumeSizeExceedsAvailableQuota(
+            name=name, requested=size, quota=limit, consumed=used)
+    error = (exception.SnapshotLimitExceeded if name.startswith('snapshots')
+             else exception.VolumeLimitExceeded)
+    raise error(allowed=limit, name=name)

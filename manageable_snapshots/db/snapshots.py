@@ -1,0 +1,303 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Snapshots, and the reference that each was asked to be adopted from.
+
+A broker hands a message over once, and whoever dies with it must not be the
+only one who knew. So the reference stays with the row for as long as that is
+``creating``: in columns that a snapshot gets a use for when it is available.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots import exception
+from manageable_snapshots import hosts
+from manageable_snapshots.db import models
+from manageable_snapshots.db import query
+
+CREATING = 'creating'
+AVAILABLE = 'available'
+ERROR = 'error'
+DELETED = 'deleted'
+
+#: Metadata key under which a failed adoption says why.
+ERROR_KEY = 'manage_error'
+
+_REFERENCE_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
+_COLUMN_LENGTH = 255
+_PREFIX = 'manageable-snapshots ref '
+_TOO_LONG = _PREFIX + 'too long'
+_NO_REFERENCE = dict.fromkeys(_REFERENCE_COLUMNS)
+
+# Ids in one query: SQLite of old takes 999 parameters.
+_CHUNK = 500
+
+# What MariaDB's utf8mb3 lacks: characters beyond the basic plane, and the
+# halves of them that JSON can bring, which no database takes.
+_NOT_IN_UTF8MB3 = re.compile('[\ud800-\udfff\U00010000-\U0010ffff]')
+
+
+def get(session: orm.Session, context: request_context.RequestContext,
+        snapshot_id: str) -> models.Snapshot:
+    """A snapshot of the project that asks; of any, for an administrator.
+
+    :raises SnapshotNotFound: there is none, or it is another project's
+    """
+    snapshot = session.scalars(
+        sa.select(models.Snapshot).where(
+            models.Snapshot.id == snapshot_id,
+            query.live(models.Snapshot))).first()
+    if snapshot is None or not (
+            context.is_admin or snapshot.project_id == context.project_id):
+        raise exception.SnapshotNotFound(snapshot_id=snapshot_id)
+    return snapshot
+
+
+def list_snapshots(session: orm.Session,
+                   context: request_context.RequestContext, *,
+                   all_projects: bool = False,
+                   filters: Mapping[str, Any] | None = None,
+                   limit: int | None = None,
+                   marker: str | None = None) -> list[models.Snapshot]:
+    """Snapshots, newest first.
+
+    :param all_projects: an administrator asks for those of all projects
+    :param filters: column names with the value, or list of values, wanted
+    :param limit: how many at most
+    :param marker: id of the snapshot after which the page starts
+    :raises SnapshotNotFound: there is no snapshot of the marker's id
+    """
+    return query.page(
+        session, models.Snapshot, context, all_projects=all_projects,
+        filters=filters or {}, limit=limit,
+        marker=get(session, context, marker) if marker else None)
+
+
+def create(session: orm.Session, context: request_context.RequestContext,
+           volume: models.Volume, *, name: str | None,
+           description: str | None, metadata: Mapping[str, str] | None,
+           reference: Mapping[str, str] | str | None = None,
+           ) -> models.Snapshot:
+    """Insert a snapshot that is being made; it is the asking project's.
+
+    :param volume: its parent, whose size it has until it is known better
+    :param reference: from which it is to be adopted
+    """
+    snapshot = models.Snapshot(
+        volume_id=volume.id, user_id=context.user_id,
+        project_id=context.project_id, status=CREATING, progress='0%',
+        volume_size=volume.size, display_name=name,
+        display_description=description,
+        volume_type_id=volume.volume_type_id,
+        encryption_key_id=volume.encryption_key_id,
+        **({} if reference is None else _columns(reference)))
+    session.add(snapshot)
+    session.flush()
+    query.add_metadata(session, models.SnapshotMetadata, metadata,
+                       snapshot_id=snapshot.id)
+    session.flush()
+    return snapshot
+
+
+def metadata(session: orm.Session, snapshot_id: str) -> dict[str, str]:
+    """A snapshot's metadata."""
+    return query.metadata(session, models.SnapshotMetadata,
+                          models.SnapshotMetadata.snapshot_id, snapshot_id)
+
+
+def record_reference(session: orm.Session, snapshot_id: str,
+                     reference: Mapping[str, str] | str) -> bool:
+    """Note with a row that is ``creating`` what it is adopted from.
+
+    :returns: whether there is such a row
+    """
+    return _leave_creating(session, snapshot_id, CREATING,
+                           **_columns(reference))
+
+
+def has_reference(snapshot: models.Snapshot) -> bool:
+    """Whether a row is one that is being adopted."""
+    return (snapshot.status == CREATING
+            and (snapshot.provider_id or '').startswith(_PREFIX))
+
+
+def recorded_reference(
+        snapshot: models.Snapshot) -> dict[str, str] | str | None:
+    """What :func:`record_reference` or :func:`create` noted.
+
+    :returns: None where nothing was noted, or where it was too long
+    """
+    if not has_reference(snapshot):
+        return None
+    text = ''.join(getattr(snapshot, column) or ''
+                   for column in _REFERENCE_COLUMNS)
+    if text == _TOO_LONG:
+        return None
+    return json.loads(text.removeprefix(_PREFIX))
+
+
+def adopting(session: orm.Session, volume_id: str) -> list[models.Snapshot]:
+    """The rows of a volume that are being adopted, oldest first."""
+    return [snapshot for snapshot in session.scalars(
+        _creating().where(models.Snapshot.volume_id == volume_id))
+        if has_reference(snapshot)]
+
+
+def managed_ids(session: orm.Session, ids: Iterable[str],
+                queue: str) -> set[str]:
+    """Which snapshots have a live row on a backend.
+
+    :param ids: ids of snapshots, as the backend's names have them
+    :param queue: ``host@backend`` or ``cluster@backend``
+    """
+    wanted = list(dict.fromkeys(ids))
+    managed = set()
+    for start in range(0, len(wanted), _CHUNK):
+        rows = session.execute(
+            sa.select(models.Snapshot.id, models.Volume.host,
+                      models.Volume.cluster_name)
+            .join(models.Volume,
+                  models.Volume.id == models.Snapshot.volume_id)
+            .where(models.Snapshot.id.in_(wanted[start:start + _CHUNK]),
+                   query.live(models.Snapshot)))
+        managed.update(row.id for row in rows if _is_on(row, queue))
+    return managed
+
+
+def creating_on(session: orm.Session, queue: str,
+                limit: int | None = None) -> list[models.Snapshot]:
+    """The rows of a backend that are being adopted, oldest first.
+
+    :param queue: ``host@backend`` or ``cluster@backend``
+    :param limit: how many at most
+    """
+    statement = _creating().add_columns(
+        models.Volume.host, models.Volume.cluster_name).join(
+            models.Volume,
+            models.Volume.id == models.Snapshot.volume_id).where(
+                models.Snapshot.provider_id.startswith(
+                    _PREFIX, autoescape=True),
+                query.live(models.Volume),
+                sa.or_(*(condition for column in (models.Volume.host,
+                                                  models.Volume.cluster_name)
+                         for condition in (
+                             column == queue,
+                             column.startswith(queue + '#',
+                                               autoescape=True)))))
+    if limit is not None:
+        statement = statement.limit(limit)
+    # LIKE takes no notice of case, except on PostgreSQL.
+    return [row.Snapshot for row in session.execute(statement)
+            if _is_on(row, queue)]
+
+
+def make_available(session: orm.Session, snapshot_id: str,
+                   **columns: Any) -> bool:
+    """Turn a row that is ``creating`` to ``available``.
+
+    :param columns: what else to change: ``provider_id`` and the like of the
+        driver, or ``volume_size``
+    :returns: False where it is not ``creating`` any more, or is no more
+    """
+    return _leave_creating(session, snapshot_id, AVAILABLE,
+                           **{**_NO_REFERENCE, 'progress': '100%', **columns})
+
+
+def make_error(session: orm.Session, snapshot_id: str, reason: str) -> bool:
+    """Turn a row that is ``creating`` to ``error``, and let it say why.
+
+    :param reason: a sentence, which ends up in the snapshot's metadata
+    :returns: False where it is not ``creating`` any more, or is no more
+    """
+    if not _leave_creating(session, snapshot_id, ERROR, **_NO_REFERENCE):
+        return False
+    text = _NOT_IN_UTF8MB3.sub('\ufffd', reason.replace('\0', ''))
+    text = text[:_COLUMN_LENGTH]
+    if not query.update(session, models.SnapshotMetadata,
+                        models.SnapshotMetadata.snapshot_id == snapshot_id,
+                        models.SnapshotMetadata.key == ERROR_KEY,
+                        value=text):
+        session.add(models.SnapshotMetadata(
+            snapshot_id=snapshot_id, key=ERROR_KEY, value=text))
+        session.flush()
+    return True
+
+
+def withdraw(session: orm.Session, context: request_context.RequestContext,
+             snapshot_id: str) -> bool:
+    """Undo a row whose message never reached a worker.
+
+    :returns: False where it is not ``creating`` any more, so that some worker
+        must have heard of it
+    :raises SnapshotNotFound: there is none, or it is another project's
+    """
+    get(session, context, snapshot_id)
+    return _delete(session, snapshot_id, models.Snapshot.status == CREATING)
+
+
+def delete(session: orm.Session, snapshot_id: str) -> bool:
+    """Mark a snapshot and its metadata as deleted.
+
+    :returns: whether there was such a snapshot
+    """
+    return _delete(session, snapshot_id)
+
+
+def _creating() -> sa.sql.Select:
+    return sa.select(models.Snapshot).where(
+        models.Snapshot.status == CREATING,
+        query.live(models.Snapshot)).order_by(
+            models.Snapshot.created_at, models.Snapshot.id)
+
+
+def _leave_creating(session: orm.Session, snapshot_id: str, status: str,
+                    **columns: Any) -> bool:
+    return bool(query.update(
+        session, models.Snapshot, models.Snapshot.id == snapshot_id,
+        models.Snapshot.status == CREATING, status=status, **columns))
+
+
+def _delete(session: orm.Session, snapshot_id: str,
+            *conditions: Any) -> bool:
+    if not query.delete(session, models.Snapshot,
+                        models.Snapshot.id == snapshot_id, *conditions,
+                        status=DELETED):
+        return False
+    query.delete(session, models.SnapshotMetadata,
+                 models.SnapshotMetadata.snapshot_id == snapshot_id)
+    return True
+
+
+def _is_on(row: Any, queue: str) -> bool:
+    return queue in (hosts.backend(row.host or ''),
+                     hosts.backend(row.cluster_name or ''))
+
+
+def _columns(reference: Mapping[str, str] | str) -> dict[str, str | None]:
+    """The columns that hold a reference."""
+    text = _PREFIX + _NOT_IN_UTF8MB3.sub(
+        lambda match: json.dumps(match.group())[1:-1],
+        json.dumps(reference, ensure_ascii=False))
+    if len(text) > len(_REFERENCE_COLUMNS) * _COLUMN_LENGTH:
+        text = _TOO_LONG
+    return {column: text[start:start + _COLUMN_LENGTH] or None
+            for start, column in zip(range(0, 3 * _COLUMN_LENGTH,
+                                           _COLUMN_LENGTH),
+                                     _REFERENCE_COLUMNS)}

@@ -1,0 +1,51 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Volume types."""
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from manageable_snapshots import exception
+from manageable_snapshots.db import models
+from manageable_snapshots.db import query
+
+#: The type of a volume that was made without one, since Cinder 15.
+DEFAULT_NAME = '__DEFAULT__'
+
+
+def get(session: orm.Session, volume_type_id: str) -> models.VolumeType:
+    """A volume type.
+
+    :raises VolumeTypeNotFound: there is none of that id
+    """
+    volume_type = session.scalars(
+        sa.select(models.VolumeType).where(
+            models.VolumeType.id == volume_type_id,
+            query.live(models.VolumeType))).first()
+    if volume_type is None:
+        raise exception.VolumeTypeNotFound(volume_type_id=volume_type_id)
+    return volume_type
+
+
+def default(session: orm.Session) -> models.VolumeType:
+    """The type of volumes that were made without one.
+
+    :raises VolumeTypeNotFound: it was deleted
+    """
+    volume_type = session.scalars(
+        sa.select(models.VolumeType).where(
+            models.VolumeType.name == DEFAULT_NAME,
+            query.live(models.VolumeType))).first()
+    if volume_type is None:
+        raise exception.VolumeTypeNotFound(volume_type_id=DEFAULT_NAME)
+    return volume_type

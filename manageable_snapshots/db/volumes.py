@@ -1,0 +1,109 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Volumes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots import exception
+from manageable_snapshots.db import models
+from manageable_snapshots.db import query
+from manageable_snapshots.db import volume_types
+
+
+def get(session: orm.Session, context: request_context.RequestContext,
+        volume_id: str, *, for_update: bool = False) -> models.Volume:
+    """A volume of the project that asks; of any, for an administrator.
+
+    :param for_update: nobody else changes it before the transaction ends
+    :raises VolumeNotFound: there is none, or it is another project's
+    """
+    statement = sa.select(models.Volume).where(
+        models.Volume.id == volume_id, query.live(models.Volume))
+    if for_update:
+        statement = statement.with_for_update()
+    volume = session.scalars(statement).first()
+    if volume is None or not (
+            context.is_admin or volume.project_id == context.project_id):
+        raise exception.VolumeNotFound(volume_id=volume_id)
+    return volume
+
+
+def list_volumes(session: orm.Session,
+                 context: request_context.RequestContext, *,
+                 all_projects: bool = False,
+                 filters: Mapping[str, Any] | None = None,
+                 limit: int | None = None,
+                 marker: str | None = None) -> list[models.Volume]:
+    """Volumes, newest first.
+
+    :param all_projects: an administrator asks for those of all projects
+    :param filters: column names with the value, or list of values, wanted
+    :param limit: how many at most
+    :param marker: id of the volume after which the page starts
+    :raises VolumeNotFound: there is no volume of the marker's id
+    """
+    return query.page(
+        session, models.Volume, context, all_projects=all_projects,
+        filters=filters or {}, limit=limit,
+        marker=get(session, context, marker) if marker else None)
+
+
+def create(session: orm.Session, values: Mapping[str, Any]) -> models.Volume:
+    """Insert a volume.
+
+    :param values: its columns, and ``metadata``, a dict; where there is no
+        ``volume_type_id``, it is the default type's
+    """
+    columns = dict(values)
+    metadata = columns.pop('metadata', None)
+    if columns.get('volume_type_id') is None:
+        columns['volume_type_id'] = volume_types.default(session).id
+    volume = models.Volume(**columns)
+    session.add(volume)
+    session.flush()
+    query.add_metadata(session, models.VolumeMetadata, metadata,
+                       volume_id=volume.id)
+    session.flush()
+    return volume
+
+
+def update(session: orm.Session, volume_id: str, **values: Any) -> bool:
+    """Change a volume's columns.
+
+    :returns: whether there is such a volume
+    """
+    return bool(query.update(session, models.Volume,
+                             models.Volume.id == volume_id, **values))
+
+
+def delete(session: orm.Session, volume_id: str) -> bool:
+    """Mark a volume and its metadata as deleted.
+
+    :returns: whether there was such a volume
+    """
+    query.delete(session, models.VolumeMetadata,
+                 models.VolumeMetadata.volume_id == volume_id)
+    return bool(query.delete(session, models.Volume,
+                             models.Volume.id == volume_id,
+                             status='deleted'))
+
+
+def metadata(session: orm.Session, volume_id: str) -> dict[str, str]:
+    """A volume's metadata."""
+    return query.metadata(session, models.VolumeMetadata,
+                          models.VolumeMetadata.volume_id, volume_id)
