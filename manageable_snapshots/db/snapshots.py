@@ -17,6 +17,7 @@ only one who knew. So the reference stays with the row for as long as that is
 ``creating``: in columns that a snapshot gets a use for when it is available.
 """
 
+import datetime
 import json
 import re
 from collections.abc import Iterable
@@ -24,6 +25,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from oslo_utils import timeutils
 from sqlalchemy import orm
 
 from manageable_snapshots import context as request_context
@@ -36,6 +38,10 @@ CREATING = 'creating'
 AVAILABLE = 'available'
 ERROR = 'error'
 DELETED = 'deleted'
+
+# What a row that is 'creating' has come to; Cinder starts at 0%, too.
+_WAITING = '0%'
+_CLAIMED = '50%'
 
 #: Metadata key under which a failed adoption says why.
 ERROR_KEY = 'manage_error'
@@ -102,7 +108,7 @@ def create(session: orm.Session, context: request_context.RequestContext,
     """
     snapshot = models.Snapshot(
         volume_id=volume.id, user_id=context.user_id,
-        project_id=context.project_id, status=CREATING, progress='0%',
+        project_id=context.project_id, status=CREATING, progress=_WAITING,
         volume_size=volume.size, display_name=name,
         display_description=description,
         volume_type_id=volume.volume_type_id,
@@ -181,19 +187,22 @@ def managed_ids(session: orm.Session, ids: Iterable[str],
     return managed
 
 
-def creating_on(session: orm.Session, queue: str,
+def creating_on(session: orm.Session, queue: str, *, older_than: float = 0,
                 limit: int | None = None) -> list[models.Snapshot]:
     """The rows of a backend that are being adopted, oldest first.
 
     :param queue: ``host@backend`` or ``cluster@backend``
+    :param older_than: only those that were made so many seconds ago or more
     :param limit: how many at most
     """
+    made_before = timeutils.utcnow() - datetime.timedelta(seconds=older_than)
     statement = _creating().add_columns(
         models.Volume.host, models.Volume.cluster_name).join(
             models.Volume,
             models.Volume.id == models.Snapshot.volume_id).where(
                 models.Snapshot.provider_id.startswith(
                     _PREFIX, autoescape=True),
+                models.Snapshot.created_at <= made_before,
                 query.live(models.Volume),
                 sa.or_(*(condition for column in (models.Volume.host,
                                                   models.Volume.cluster_name)
@@ -206,6 +215,27 @@ def creating_on(session: orm.Session, queue: str,
     # LIKE takes no notice of case, except on PostgreSQL.
     return [row.Snapshot for row in session.execute(statement)
             if _is_on(row, queue)]
+
+
+def claim(session: orm.Session, snapshot_id: str, *, size: int) -> bool:
+    """Note that a worker is about to adopt a row that is ``creating``.
+
+    From now on nobody withdraws it.
+
+    :param size: the snapshot's own, in GiB
+    :returns: False where it is not ``creating`` any more, or is no more
+    """
+    return _leave_creating(session, snapshot_id, CREATING,
+                           volume_size=size, progress=_CLAIMED)
+
+
+def update(session: orm.Session, snapshot_id: str, **values: Any) -> bool:
+    """Change a snapshot's columns.
+
+    :returns: whether there is such a snapshot
+    """
+    return bool(query.update(session, models.Snapshot,
+                             models.Snapshot.id == snapshot_id, **values))
 
 
 def make_available(session: orm.Session, snapshot_id: str,
@@ -244,12 +274,13 @@ def withdraw(session: orm.Session, context: request_context.RequestContext,
              snapshot_id: str) -> bool:
     """Undo a row whose message never reached a worker.
 
-    :returns: False where it is not ``creating`` any more, so that some worker
-        must have heard of it
+    :returns: False where some worker heard of it: it has claimed the row, or
+        is done with it
     :raises SnapshotNotFound: there is none, or it is another project's
     """
     get(session, context, snapshot_id)
-    return _delete(session, snapshot_id, models.Snapshot.status == CREATING)
+    return _delete(session, snapshot_id, models.Snapshot.status == CREATING,
+                   models.Snapshot.progress == _WAITING)
 
 
 def delete(session: orm.Session, snapshot_id: str) -> bool:

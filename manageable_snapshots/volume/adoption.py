@@ -124,8 +124,10 @@ class Adopter:
 
     def _adopt(self, context: request_context.RequestContext,
                snapshot_id: str, ref: Any) -> None:
-        # Names are tried against the database's limits by the API; a stock
-        # API lets anything pass.
+        if ref is None:
+            raise exception.InvalidInput(reason=_(
+                'the reference is lost: it was too long to be recorded'))
+        # A stock API lets anything pass.
         wanted = reference.parse(ref)
         view = self._view(context, snapshot_id)
         if view is None:
