@@ -61,15 +61,9 @@ def load(conf: cfg.ConfigOpts, backend: str) -> base.SnapshotDriver:
 def _find(name: str) -> Any:
     if '.' in name or ':' in name:
         return pkgutil.resolve_name(name)
-    failures: list[BaseException] = []
     try:
-        return stevedore.DriverManager(
-            NAMESPACE, name, warn_on_missing_entrypoint=False,
-            on_load_failure_callback=lambda manager, entry_point, error:
-                failures.append(error)).driver
+        return stevedore.DriverManager(NAMESPACE, name).driver
     except stevedore_exception.NoMatches:
-        if failures:
-            raise failures[0] from None
         known = importlib.metadata.entry_points(group=NAMESPACE).names
         raise LookupError(
             _('there is no driver of that name, but %s') % ', '.join(
