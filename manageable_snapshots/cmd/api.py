@@ -1,0 +1,55 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``manageable-snapshots-api``: the API over HTTP."""
+
+from collections.abc import Sequence
+
+from oslo_log import log
+
+from manageable_snapshots.api import deploy
+from manageable_snapshots.cmd import common
+from manageable_snapshots.cmd import http
+from manageable_snapshots import exception
+
+LOG = log.getLogger(__name__)
+
+DESCRIPTION = (
+    'Serve the API over HTTP, on osapi_volume_listen and '
+    'osapi_volume_listen_port. As many of these as the load wants may run '
+    'behind a proxy; any other WSGI server can serve '
+    'manageable_snapshots.wsgi.api:application in its place. Runs until '
+    'SIGTERM; SIGHUP reads the log level again.')
+
+
+@common.command
+def main(argv: Sequence[str]) -> int:
+    """Run the API.
+
+    :param argv: the arguments, without the program's name
+    :returns: exit status; 1: it cannot start, or requests were cut short
+    """
+    conf = common.load(argv, DESCRIPTION)
+    application = deploy.load_app(conf)
+    try:
+        server = http.Server(
+            application, conf.osapi_volume_listen,
+            conf.osapi_volume_listen_port, conf.osapi_volume_threads)
+    except OSError as error:
+        raise exception.ConfigurationError(
+            option='osapi_volume_listen', group='DEFAULT',
+            reason=f'{conf.osapi_volume_listen}, port '
+                   f'{conf.osapi_volume_listen_port}: '
+                   f'{error.strerror}') from error
+    common.handle_signals(conf, server.stop)
+    LOG.info('Listening on %s', server.url)
+    return 0 if server.run(conf.graceful_shutdown_timeout or None) else 1

@@ -1,0 +1,118 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the commands share: reading the configuration, signals, errors."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import functools
+import os
+import signal
+import sys
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from manageable_snapshots import conf as config
+from manageable_snapshots import exception
+
+LOG = log.getLogger(__name__)
+
+
+def command(function: Callable[[Sequence[str]], int],
+            ) -> Callable[[Sequence[str] | None], int]:
+    """Make an entry point of a function of the arguments.
+
+    What the user can mend (an option, a file, a service that is away) is one
+    line on stderr and the exit status 1, without a traceback.
+    """
+    @functools.wraps(function)
+    def main(argv: Sequence[str] | None = None) -> int:
+        try:
+            return function(sys.argv[1:] if argv is None else argv)
+        except (cfg.Error, exception.ManageableSnapshotsException) as error:
+            sentence = ' '.join(str(error).split())
+            print(f'{program()}: {sentence}', file=sys.stderr)
+            return 1
+
+    return main
+
+
+def program() -> str:
+    """The name under which the user started this."""
+    return os.path.basename(sys.argv[0])
+
+
+def load(argv: Sequence[str], description: str, *,
+         prog: str | None = None,
+         conf: cfg.ConfigOpts | None = None,
+         default_config_files: Sequence[str] | None = None,
+         ) -> cfg.ConfigOpts:
+    """Read and check the configuration, and log as it says.
+
+    :param argv: the arguments, without the program's name
+    :param description: for ``--help``
+    :param prog: the program's name; None: as the user started it
+    :param conf: with the command's own options in it
+    :param default_config_files: see :func:`manageable_snapshots.conf.load`
+    :raises oslo_config.cfg.Error: a file cannot be read
+    :raises ConfigurationError: an option has a wrong value
+    """
+    conf = conf or config.new()
+    conf.set_default('default_log_levels', [
+        *log.get_default_log_levels(), 'alembic=WARN'])
+    config.load(
+        argv, prog=prog or program(), description=description, conf=conf,
+        default_config_files=default_config_files)
+    check(conf)
+    log.setup(conf, config.PROJECT)
+    return conf
+
+
+def check(conf: cfg.ConfigOpts) -> None:
+    """Look at every option; oslo.config itself would when it is first used.
+
+    :raises ConfigurationError: the first one whose value is wrong
+    """
+    for name in conf:
+        value = _value(conf, name, 'DEFAULT')
+        if isinstance(value, cfg.ConfigOpts.GroupAttr):
+            for option in value:
+                _value(value, option, name)
+
+
+def _value(options: Mapping[str, Any], option: str, group: str) -> Any:
+    try:
+        return options[option]
+    except (cfg.Error, ValueError) as error:
+        # oslo.config wraps what was wrong into what it was doing.
+        raise exception.ConfigurationError(
+            option=option, group=group,
+            reason=str(error.__context__ or error)) from error
+
+
+def handle_signals(conf: cfg.ConfigOpts, stop: Callable[[], None]) -> None:
+    """Stop on SIGTERM and SIGINT; on SIGHUP read what may change again.
+
+    :param stop: must be safe to call at any time, and more than once
+    """
+    def reload(*_args: Any) -> None:
+        try:
+            conf.mutate_config_files()
+        except cfg.Error as error:
+            LOG.error('The configuration stays as it was: %s', error)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_args: stop())
+    signal.signal(signal.SIGHUP, reload)

@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``manageable-snapshots-manage``: the database, and who reports to it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from oslo_config import cfg
+
+from manageable_snapshots.cmd import common
+from manageable_snapshots import conf as config
+from manageable_snapshots import context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import migration
+from manageable_snapshots.db import services
+
+DESCRIPTION = (
+    'Look after the database of a deployment that stands on its own. (In '
+    'Cinder the database is Cinder\'s, and cinder-manage does this.)')
+
+
+@common.command
+def main(argv: Sequence[str]) -> int:
+    """Do what the command line says.
+
+    :param argv: the arguments, without the program's name
+    :returns: exit status
+    """
+    conf = config.new()
+    conf.register_cli_opt(cfg.SubCommandOpt(
+        'category', title='commands', handler=_add_parsers,
+        help='What to look after; each has a --help of its own.'))
+    common.load(argv, DESCRIPTION, conf=conf)
+    return conf.category.function(conf)
+
+
+def db_sync(conf: cfg.ConfigOpts) -> int:
+    """Make the tables, or bring them to this version of the package."""
+    migration.sync(conf)
+    return db_version(conf)
+
+
+def db_version(conf: cfg.ConfigOpts) -> int:
+    """Print the version of the schema."""
+    print(migration.version(conf) or 'none: run "db sync"')
+    return 0
+
+
+def service_list(conf: cfg.ConfigOpts) -> int:
+    """Print the volume services, and whether they are up."""
+    database = engine.Database(conf)
+    with database.reader(context.get_admin_context()) as session:
+        rows = [('Binary', 'Host', 'Zone', 'Status', 'State', 'Updated at')]
+        for service in services.list_services(session):
+            rows.append((
+                service.binary, service.host, service.availability_zone,
+                'disabled' if services.is_disabled(session, service)
+                else 'enabled',
+                'up' if services.is_up(service, conf.service_down_time)
+                else 'down',
+                str(service.updated_at or service.created_at)))
+    database.dispose()
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print('  '.join(value.ljust(width) for value, width
+                        in zip(row, widths, strict=True)).rstrip())
+    return 0
+
+
+_COMMANDS = {
+    ('db', 'The tables.'): {'sync': db_sync, 'version': db_version},
+    ('service', 'The volume services.'): {'list': service_list},
+}
+
+
+def _add_parsers(categories: Any) -> None:
+    for (name, text), commands in _COMMANDS.items():
+        category = categories.add_parser(name, help=text, description=text)
+        parsers = category.add_subparsers(
+            dest='action', required=True, title='commands')
+        for action, function in commands.items():
+            parser = parsers.add_parser(
+                action, help=function.__doc__, description=function.__doc__)
+            parser.set_defaults(function=function)

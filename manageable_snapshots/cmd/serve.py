@@ -1,0 +1,174 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""``manageable-snapshots``: everything in one process, for a first look.
+
+The API, one worker and their database, an SQLite file, with messages that
+never leave the process and a folder of image files as the backend.
+"""
+
+import argparse
+from collections.abc import Sequence
+import os
+import pathlib
+
+from oslo_config import cfg
+from oslo_log import log
+
+from manageable_snapshots.api import deploy
+from manageable_snapshots.cmd import common
+from manageable_snapshots.cmd import http
+from manageable_snapshots import conf as config
+from manageable_snapshots.conf import backend
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import migration
+from manageable_snapshots import exception
+from manageable_snapshots.rpc import transport as rpc_transport
+from manageable_snapshots import version
+from manageable_snapshots.volume import service
+
+LOG = log.getLogger(__name__)
+
+BACKEND = 'directory'
+
+# A name of its own, since this machine's may change while volumes exist.
+HOST = 'localhost'
+
+_READY = '''\
+Serving on {url}/v3
+  backend    {host}@{backend}: the folder {directory}
+  state      {state}
+  who asks   {who}
+Ctrl-C stops it.'''
+
+
+@common.command
+def main(argv: Sequence[str]) -> int:
+    """Do what the command line says.
+
+    :param argv: the arguments, without the program's name
+    :returns: exit status; 1: it cannot start, or work was cut short
+    """
+    arguments = _parser().parse_args(argv)
+    return serve(arguments)
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT.
+
+    :param arguments: from the command line
+    :returns: exit status
+    :raises ConfigurationError: an option is wrong
+    """
+    conf = _configure(arguments)
+    migration.sync(conf)
+    database = engine.Database(conf)
+    transport = rpc_transport.in_process(conf)
+    application = deploy.load_app(
+        conf, database=database, transport=transport)
+    try:
+        server = http.Server(application, arguments.host, arguments.port,
+                             conf.osapi_volume_threads)
+    except OSError as error:
+        _parser().exit(1, f'{common.program()}: --host {arguments.host} '
+                          f'--port {arguments.port}: {error.strerror}\n')
+    common.handle_signals(conf, server.stop)
+    worker = service.Service(conf, database=database, transport=transport)
+    worker.start()
+    print(_READY.format(
+        url=server.url, host=conf.host, backend=BACKEND,
+        directory=conf[BACKEND].directory_path, state=conf.state_path,
+        who='anyone, as an administrator; there is no authentication'
+        if conf.auth_strategy == 'noauth' else 'whom Keystone knows'),
+        flush=True)
+    answered = server.run(conf.graceful_shutdown_timeout or None)
+    finished = worker.stop()
+    database.dispose()
+    return 0 if answered and finished else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=common.program(),
+        description='List and adopt the snapshots that a storage backend '
+                    'already holds, through Cinder\'s API.')
+    parser.add_argument('--version', action='version',
+                        version=version.version_string())
+    commands = parser.add_subparsers(title='commands', required=True)
+    command = commands.add_parser(
+        'serve', help='run everything in one process, for a first look',
+        description='Run the API and a worker in one process, with an SQLite '
+                    'database and a folder of image files as the backend. '
+                    'Nothing has to be set up, and anyone who reaches it is '
+                    'an administrator.')
+    command.add_argument(
+        '--state-path', metavar='DIR', default=_default_state(),
+        help='where the database is kept (default: %(default)s)')
+    command.add_argument(
+        '--directory', metavar='DIR',
+        help='the folder with the image files (default: the folder '
+             f'"{BACKEND}" in the state path)')
+    command.add_argument(
+        '--host', metavar='ADDRESS', default='127.0.0.1',
+        help='the address to listen on (default: %(default)s)')
+    command.add_argument(
+        '--port', type=_port, default=8776,
+        help='the port to listen on; 0: a free one, which is printed '
+             '(default: %(default)s)')
+    command.add_argument(
+        '--config-file', metavar='FILE', action='append', default=[],
+        help='further options, quotas say; can be given several times')
+    command.add_argument(
+        '--debug', action='store_true', help='log more, on stderr')
+    return parser
+
+
+def _port(value: str) -> int:
+    port = int(value)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError('a port is 0 to 65535')
+    return port
+
+
+def _default_state() -> str:
+    home = os.environ.get('XDG_STATE_HOME') or pathlib.Path(
+        '~', '.local', 'state').expanduser()
+    return os.path.join(home, 'manageable-snapshots')
+
+
+def _configure(arguments: argparse.Namespace) -> cfg.ConfigOpts:
+    """The defaults of :mod:`conf`, but for what makes it run at once."""
+    conf = config.new()
+    conf.set_default('host', HOST)
+    conf.set_default('auth_strategy', 'noauth')
+    conf.set_default('enabled_backends', [BACKEND])
+    files = [argument for file in arguments.config_file
+             for argument in ('--config-file', file)]
+    state = os.path.abspath(arguments.state_path)
+    conf.register_opts(backend.OPTIONS + backend.DIRECTORY_OPTIONS,
+                       group=BACKEND)
+    conf.set_override('state_path', state)
+    conf.set_override(
+        'directory_path',
+        os.path.abspath(arguments.directory or os.path.join(state, BACKEND)),
+        group=BACKEND)
+    if arguments.debug:
+        conf.set_override('debug', True)
+    # Without --config-file the system's configuration is not this one's.
+    common.load(files, '', conf=conf, default_config_files=[])
+    try:
+        os.makedirs(state, 0o700, exist_ok=True)
+    except OSError as error:
+        raise exception.ConfigurationError(
+            option='state_path', group='DEFAULT',
+            reason=f'{state}: {error.strerror}') from error
+    return conf

@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The API for uWSGI, gunicorn, mod_wsgi and other WSGI servers.
+
+They load ``manageable_snapshots.wsgi.api:application``. The arguments of the
+program are theirs, so the configuration files are named by the environment:
+``OS_MANAGEABLE_SNAPSHOTS_CONFIG_FILES`` and
+``OS_MANAGEABLE_SNAPSHOTS_CONFIG_DIRS``, each a list with ``;`` between the
+paths. Where neither is set, they are looked for in the usual places.
+"""
+
+from collections.abc import Mapping
+import os
+import sys
+from typing import Any
+
+from oslo_config import cfg
+
+from manageable_snapshots.api import deploy
+from manageable_snapshots.cmd import common
+from manageable_snapshots import exception
+
+# For the names of the configuration files; the program itself is the server's.
+PROGRAM = 'manageable-snapshots-api'
+
+
+def load(environ: Mapping[str, str]) -> Any:
+    """The WSGI application.
+
+    :param environ: the environment of the process
+    :raises SystemExit: the configuration is wrong; stderr says why
+    """
+    arguments = []
+    for option in ('file', 'dir'):
+        variable = f'OS_MANAGEABLE_SNAPSHOTS_CONFIG_{option.upper()}S'
+        for path in environ.get(variable, '').split(';'):
+            if path.strip():
+                arguments += [f'--config-{option}', path.strip()]
+    try:
+        return deploy.load_app(common.load(
+            arguments, '', prog=PROGRAM))
+    except (cfg.Error, exception.ManageableSnapshotsException) as error:
+        print(f'{PROGRAM}: {error}', file=sys.stderr)
+        raise SystemExit(1) from error
+
+
+application = load(os.environ)
