@@ -14,20 +14,25 @@
 
 from collections.abc import Iterable
 from typing import Any
+from wsgiref import util
 
-import webob
-import webob.exc
 from oslo_config import cfg
 from oslo_log import log
+from oslo_middleware import opts as middleware_opts
 from oslo_policy import policy
+import webob
+import webob.exc
 
-from manageable_snapshots import exception
 from manageable_snapshots.api import body
+from manageable_snapshots.api import links
 from manageable_snapshots.api import microversion
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
 from manageable_snapshots.api import urls
+from manageable_snapshots.db import engine
+from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
+from manageable_snapshots.rpc import client
 
 LOG = log.getLogger(__name__)
 
@@ -35,17 +40,19 @@ LOG = log.getLogger(__name__)
 class Application:
     """Answers the URLs of a table.
 
+    What does not depend on the request is made here, once.
+
     :param conf: the configuration
     :param database: where the rows are
-    :param volume_client: how to reach the volume services
-    :param enforcer: the policy, with this project's rules registered
-    :param table: see :mod:`manageable_snapshots.api.urls`
+    :param volume_client: the way to the volume services
+    :param enforcer: from :func:`policies.new_enforcer`
+    :param table: rows of :mod:`manageable_snapshots.api.urls`
     :param max_version: the newest microversion on offer
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, database: Any,
-                 volume_client: Any, enforcer: policy.Enforcer,
-                 table: Iterable[urls.Row] = urls.MANAGEABLE_SNAPSHOTS,
+    def __init__(self, conf: cfg.ConfigOpts, database: engine.Database,
+                 volume_client: client.VolumeClient,
+                 enforcer: policy.Enforcer, table: Iterable[urls.Row],
                  max_version: microversion.Version = microversion.MAX,
                  ) -> None:
         self.conf = conf
@@ -54,34 +61,42 @@ class Application:
         self.enforcer = enforcer
         self.max_version = max_version
         self._router = urls.Router(table, conf.project_id_regex)
+        for group, options in middleware_opts.list_opts_sizelimit():
+            conf.register_opts(options, group=group)
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Any) -> Iterable[bytes]:
         req = request.Request(environ)
         try:
             response = self._answer(req)
-        except exception.ManageableSnapshotsException as error:
-            response = responses.from_exception(error)
-        except Exception:
-            LOG.exception('Unexpected error')
-            response = responses.internal_error()
+        except Exception as error:
+            response = responses.error(error)
         responses.complete(req, response)
+        LOG.info('%s %s returned with HTTP %s', req.method,
+                 util.request_uri(environ), response.status_int)
         return response(environ, start_response)
 
     def _answer(self, req: request.Request) -> webob.Response:
-        match = self._router.match(req.path_info)
+        path = req.path_info
+        if not path:
+            return webob.exc.HTTPFound(
+                location=links.public(self.conf, req, '/'))
+        match = self._router.match(path, req.method)
         if match is None:
             return webob.exc.HTTPNotFound()
         methods, path_args = match
         microversion.negotiate(req, self.max_version)
-        if req.method not in methods:
+        handler = methods.get(req.method)
+        if handler is None:
             raise exception.MethodNotAllowed(req.method, sorted(methods))
-        req.json = body.read(req, 114688,
-                             self.conf.manageable_snapshots.max_json_depth)
-        project_id = path_args.pop('project_id', None)
-        if project_id not in (None, req.context.project_id):
+        if '\0' in path or '%00' in req.query_string:
+            # No id, name or host has it, and not every database takes it.
             raise exception.Invalid(_('Malformed request url'))
-        answer = methods[req.method](self, req, **path_args)
-        if isinstance(answer, dict):
-            return responses.json(answer)
-        return answer
+        req.json = body.read(
+            req, self.conf.oslo_middleware.max_request_body_size,
+            self.conf.manageable_snapshots.max_json_depth)
+        project_id = path_args.pop('project_id', None)
+        if project_id and project_id != req.context.project_id:
+            raise exception.Invalid(_('Malformed request url'))
+        answer = handler(self, req, **path_args)
+        return responses.json(answer) if isinstance(answer, dict) else answer

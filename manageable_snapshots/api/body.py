@@ -10,19 +10,109 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Read a request's body: within limits, as JSON, or not at all."""
+"""Read a request's body: within its limits, as JSON, or not at all."""
 
+import json
 from typing import Any
 
-from manageable_snapshots import exception
+from oslo_middleware import sizelimit
+import webob.exc
+
 from manageable_snapshots.api import request
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+
+_CONTENT_TYPES = ('application/json',
+                  'application/vnd.openstack.volume+json')
+_METHODS = ('POST', 'PUT', 'PATCH')
 
 
 def read(req: request.Request, max_size: int, max_depth: int) -> Any:
-    """The body as JSON; None: there is none."""
-    if not req.body:
-        return None
+    """The body as JSON.
+
+    :param max_size: bytes; not many more than these are read
+    :param max_depth: levels of objects and lists
+    :returns: :data:`request.NO_BODY` where there is none
+    :raises webob.exc.HTTPRequestEntityTooLarge: it has more bytes
+    :raises UnsupportedContentType: it does not claim to be JSON
+    :raises MalformedRequestBody: it is not JSON, or is deeper, or no
+        database can hold it
+    """
+    data = _bytes(req, max_size)
+    if not data:
+        return request.NO_BODY
+    if 'Content-Type' not in req.headers and req.method not in _METHODS:
+        # Nothing says that it is meant for us; Cinder does not look at it.
+        return request.NO_BODY
+    if req.content_type not in _CONTENT_TYPES:
+        raise exception.UnsupportedContentType()
+    value = parse(data, max_depth)
+    if req.method not in _METHODS:
+        raise exception.Invalid(_(
+            'The server could not comply with the request since it is '
+            'either malformed or otherwise incorrect.'))
+    return value
+
+
+def parse(data: bytes, max_depth: int) -> Any:
+    """JSON that can be dealt with: neither ambiguous, nor deep, nor odd.
+
+    ``NaN`` and its like pass as Python has them, for the schema to refuse.
+
+    :raises MalformedRequestBody: it is not that
+    """
     try:
-        return req.json_body
-    except ValueError:
-        raise exception.MalformedRequestBody()
+        value = json.loads(data.decode(), object_pairs_hook=_object)
+    except (ValueError, RecursionError):
+        raise exception.MalformedRequestBody() from None
+    # A loop, since a recursion would be one more limit.
+    level = [value]
+    while level:
+        if max_depth < 0:
+            raise exception.MalformedRequestBody(
+                _('Malformed request body: it is nested too deeply.'))
+        below: list[Any] = []
+        for item in level:
+            if isinstance(item, dict):
+                below.extend(item)
+                below.extend(item.values())
+            elif isinstance(item, list):
+                below.extend(item)
+            elif isinstance(item, str) and not _is_text(item):
+                raise exception.MalformedRequestBody(
+                    _('Malformed request body: a string has a character '
+                      'that no text can have.'))
+        level = below
+        max_depth -= 1
+    return value
+
+
+def _bytes(req: request.Request, max_size: int) -> bytes:
+    # Whether or not oslo.middleware's limiter is in the pipeline as well.
+    if not req.is_body_readable:
+        return b''
+    if req.content_length is not None and req.content_length > max_size:
+        raise webob.exc.HTTPRequestEntityTooLarge(_(
+            'Request is too large. Larger than max_request_body_size (%s).')
+            % max_size)
+    reader = sizelimit.LimitingReader(req.body_file, max_size)
+    chunks = []
+    try:
+        while chunk := reader.read(max_size + 1):
+            chunks.append(chunk)
+    except OSError:
+        # The client has gone, or sent less than it promised.
+        raise exception.MalformedRequestBody() from None
+    return b''.join(chunks)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError('a name is repeated')
+    return value
+
+
+def _is_text(text: str) -> bool:
+    return '\0' not in text and not any(
+        '\ud800' <= character <= '\udfff' for character in text)

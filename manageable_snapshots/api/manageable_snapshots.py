@@ -10,23 +10,77 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""List a backend's snapshots, and adopt one."""
+"""List the snapshots that a backend holds, and adopt one of them."""
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
+import webob
+
+from manageable_snapshots.api import adoption
+from manageable_snapshots.api import backends
+from manageable_snapshots.api import links
+from manageable_snapshots.api import query
 from manageable_snapshots.api import request
+from manageable_snapshots.api import responses
+from manageable_snapshots.api import schemas
+from manageable_snapshots.api import validation
+from manageable_snapshots.api import views
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import services
+from manageable_snapshots import hosts
+from manageable_snapshots import policies
+from manageable_snapshots.policies import manageable_snapshots as rules
+from manageable_snapshots import reference
 
 
 def index(app: Any, req: request.Request) -> dict[str, Any]:
     """GET: what a backend holds."""
-    raise NotImplementedError()
+    return _list(app, req, views.summary)
 
 
 def detail(app: Any, req: request.Request) -> dict[str, Any]:
     """GET: what a backend holds, with everything that is known of it."""
-    raise NotImplementedError()
+    return _list(app, req, views.detail)
 
 
-def create(app: Any, req: request.Request) -> Any:
-    """POST: adopt a snapshot."""
-    raise NotImplementedError()
+def create(app: Any, req: request.Request) -> webob.Response:
+    """POST: adopt a snapshot, which is not done yet when this answers."""
+    wanted = validation.body(req, schemas.ADOPT)['snapshot']
+    snapshot = adoption.accept(
+        app, req.context, wanted['volume_id'],
+        reference.parse(wanted['ref']), name=wanted.get('name'),
+        description=wanted.get('description'),
+        metadata=wanted.get('metadata') or {})
+    return responses.accepted({'snapshot': snapshot})
+
+
+def _list(app: Any, req: request.Request,
+          view: Callable[[Mapping[str, Any]], dict[str, Any]],
+          ) -> dict[str, Any]:
+    policies.authorize(app.enforcer, req.context, rules.LIST_MANAGEABLE)
+    wanted = query.parse(req, app.conf.osapi_max_limit)
+    entries = app.volume_client.get_manageable_snapshots(
+        req.context, _queue(app, req, wanted), marker=wanted.marker,
+        # One more, to see whether there is one more.
+        limit=wanted.limit + 1, offset=wanted.offset,
+        sort_keys=wanted.sort_keys, sort_dirs=wanted.sort_dirs)
+    page = entries[:wanted.limit]
+    answer: dict[str, Any] = {
+        'manageable-snapshots': [view(entry) for entry in page]}
+    # A client that sets a limit gets the link on the last page too. Where
+    # there is none, openstacksdk makes up a next page of its own, without a
+    # marker, and calls that an endless loop.
+    if page and (len(entries) > len(page) or wanted.is_limited):
+        answer['manageable-snapshots_links'] = links.to_next(
+            app.conf, req, page[-1]['reference'])
+    return answer
+
+
+@engine.retry
+def _queue(app: Any, req: request.Request, wanted: query.Query) -> str:
+    with app.database.reader(req.context) as session:
+        return services.queue(backends.ready(
+            session, app.conf, host=hosts.backend(wanted.host or ''),
+            cluster=hosts.backend(wanted.cluster or '')))

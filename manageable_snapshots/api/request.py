@@ -18,21 +18,26 @@ import webob
 
 from manageable_snapshots import context
 
+#: where the authentication leaves the context in the WSGI environment
 ENV_CONTEXT = 'manageable_snapshots.context'
+
+#: ``Request.json`` of a request that has no body; ``null`` is one
+NO_BODY: Any = type('NoBody', (), {'__repr__': lambda self: 'NO_BODY'})()
 
 
 class Request(webob.Request):
     """What a handler is given.
 
-    :ivar api_version: the microversion asked for, ``(3, N)``
-    :ivar json: the body, parsed and within the limits of
-        :mod:`manageable_snapshots.api.body`; None: there is none
+    :ivar api_version: the microversion that is spoken, ``(3, N)``; None
+        before it is settled
+    :ivar json: the body, parsed and within its limits, or :data:`NO_BODY`;
+        a handler reads it through :func:`validation.body`
     """
 
     api_version: tuple[int, int] | None = None
-    json: Any = None
+    json: Any = NO_BODY
 
     @property
     def context(self) -> context.RequestContext:
-        """Who asks; the authentication middleware has put it there."""
+        """Who asks."""
         return self.environ[ENV_CONTEXT]

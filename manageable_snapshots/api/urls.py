@@ -10,9 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Every URL of the service, below ``/v3``, with and without a project.
+"""Every URL of the service: path → method → the function that answers.
 
-A row is a path and, for each method that it takes, the function that answers.
+Paths are those below ``/v3``, where each is there with and without a project.
 """
 
 from collections.abc import Callable
@@ -23,20 +23,25 @@ import routes
 
 from manageable_snapshots.api import manageable_snapshots
 from manageable_snapshots.api import microversion
+from manageable_snapshots.api import request
+from manageable_snapshots.api import versions
+from manageable_snapshots import exception
 
 Handler = Callable[..., Any]
 Row = tuple[str, dict[str, Handler]]
 
 _since_3_8 = microversion.since((3, 8))
 
+
+def nothing(app: Any, req: request.Request, **path_args: str) -> Any:
+    """404, of a method and path that Cinder has nothing behind either."""
+    raise exception.NotFound()
+
+
+_NO_ITEM = {'GET': nothing, 'PUT': nothing, 'DELETE': nothing}
+
+#: the extension; what the service answers inside Cinder too
 MANAGEABLE_SNAPSHOTS: tuple[Row, ...] = (
-    ('/os-snapshot-manage', {
-        'GET': manageable_snapshots.index,
-        'POST': manageable_snapshots.create,
-    }),
-    ('/os-snapshot-manage/detail', {
-        'GET': manageable_snapshots.detail,
-    }),
     ('/manageable_snapshots', {
         'GET': _since_3_8(manageable_snapshots.index),
         'POST': _since_3_8(manageable_snapshots.create),
@@ -44,6 +49,25 @@ MANAGEABLE_SNAPSHOTS: tuple[Row, ...] = (
     ('/manageable_snapshots/detail', {
         'GET': _since_3_8(manageable_snapshots.detail),
     }),
+    ('/os-snapshot-manage', {
+        'GET': manageable_snapshots.index,
+        'POST': manageable_snapshots.create,
+    }),
+    ('/os-snapshot-manage/detail', {
+        'GET': manageable_snapshots.detail,
+    }),
+    ('/manageable_snapshots/{id}', _NO_ITEM),
+    ('/os-snapshot-manage/{id}', _NO_ITEM),
+)
+
+#: the version document below ``/v3``
+VERSION: tuple[Row, ...] = (
+    ('/', {'GET': versions.index, 'HEAD': versions.index}),
+)
+
+#: the version document of the root, above ``/v3``
+VERSIONS: tuple[Row, ...] = (
+    ('/', {'GET': versions.choices, 'HEAD': versions.choices}),
 )
 
 
@@ -59,17 +83,28 @@ class Router:
         self._mapper = routes.Mapper(register=False, explicit=True)
         self._mapper.minimization = False
         for number, (path, _methods) in enumerate(self._rows):
-            for prefix in ('/{project_id:%s}' % project_id, ''):
-                # Routes makes strings of everything that it is given.
-                self._mapper.connect(
-                    None, prefix + path + '{.format:json}', row=str(number))
+            # Routes makes strings of everything that it is given.
+            row = str(number)
+            if path == '/':
+                self._mapper.connect(None, path, row=row)
+                continue
+            path += '{.format:json}'
+            self._mapper.connect(None, path, row=row)
+            self._mapper.connect(
+                None, '/{project_id:%s}%s' % (project_id, path), row=row)
         self._mapper.create_regs()
 
-    def match(self,
-              path: str) -> tuple[dict[str, Handler], dict[str, str]] | None:
-        """The row's methods and the path's arguments; None: no such path."""
+    def match(self, path: str, method: str,
+              ) -> tuple[dict[str, Handler], dict[str, str]] | None:
+        """The row's methods and the path's arguments.
+
+        :returns: None: there is nothing of that path
+        """
         arguments = self._mapper.match(path)
         if arguments is None:
             return None
+        methods = self._rows[int(arguments.pop('row'))][1]
+        if method not in methods and nothing in methods.values():
+            return None
         arguments.pop('format', None)
-        return self._rows[int(arguments.pop('row'))][1], arguments
+        return methods, arguments

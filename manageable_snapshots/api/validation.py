@@ -12,13 +12,15 @@
 
 """Check a body against a schema, with Cinder's messages."""
 
+from collections.abc import Iterator
 from typing import Any
+import unicodedata
 
 import jsonschema
 from oslo_utils import uuidutils
 
-from manageable_snapshots import exception
 from manageable_snapshots.api import request
+from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 
 _formats = jsonschema.FormatChecker(formats=())
@@ -29,29 +31,61 @@ def _is_uuid(value: object) -> bool:
     return not isinstance(value, str) or uuidutils.is_uuid_like(value)
 
 
-def compile(schema: dict[str, Any]) -> jsonschema.protocols.Validator:
-    """Make a schema ready for :func:`body`; once, where it is defined."""
-    jsonschema.Draft4Validator.check_schema(schema)
-    return jsonschema.Draft4Validator(schema, format_checker=_formats)
+def _printable(validator: Any, wanted: bool, value: object,
+               schema: Any) -> Iterator[jsonschema.ValidationError]:
+    """``printable: True``: the characters of Cinder's descriptions.
+
+    Cinder has a regular expression of 10,000 characters for them, and shows
+    it to users.
+    """
+    # The expression ends with a $, which lets a line feed pass.
+    if isinstance(value, str) and wanted and not all(
+            map(_is_printable, value.removesuffix('\n'))):
+        yield jsonschema.ValidationError(
+            _('%r has characters that cannot be printed') % value)
 
 
-def body(req: request.Request,
-         validator: jsonschema.protocols.Validator) -> dict[str, Any]:
+def _is_printable(character: str) -> bool:
+    if character >= '\uffff':
+        return False
+    category = unicodedata.category(character)
+    return category[0] not in 'CZ' or category == 'Zs'
+
+
+_Validator = jsonschema.validators.extend(
+    jsonschema.Draft4Validator, {'printable': _printable})
+
+
+def compile(schema: dict[str, Any]) -> Any:
+    """Make a schema ready for :func:`body`: once, where it is defined.
+
+    The order of the keywords and properties is the order in which errors are
+    looked for.
+
+    :param schema: JSON Schema, draft 4
+    """
+    _Validator.check_schema(schema)
+    return _Validator(schema, format_checker=_formats)
+
+
+def body(req: request.Request, schema: Any) -> dict[str, Any]:
     """The request's body, which fits the schema.
 
-    :param validator: from :func:`compile`
+    :param schema: from :func:`compile`
     :raises MalformedRequestBody: there is no body
-    :raises ValidationError: it does not fit; the message is Cinder's
+    :raises ValidationError: it does not fit
     """
-    if req.json is None:
+    if req.json is request.NO_BODY:
         raise exception.MalformedRequestBody()
-    error = next(validator.iter_errors(req.json), None)
-    if error is None:
-        return req.json
+    for error in schema.iter_errors(req.json):
+        raise exception.ValidationError(detail=_describe(error))
+    return req.json
+
+
+def _describe(error: jsonschema.ValidationError) -> str:
     if not error.path:
-        raise exception.ValidationError(detail=error.message)
-    raise exception.ValidationError(
-        detail=_('Invalid input for field/attribute %(path)s. Value: '
-                 '%(value)s. %(message)s') % {
-                     'path': error.path[-1], 'value': error.instance,
-                     'message': error.message})
+        return error.message
+    return _('Invalid input for field/attribute %(path)s. Value: %(value)s. '
+             '%(message)s') % {'path': error.path[-1],
+                               'value': error.instance,
+                               'message': error.message}

@@ -26,9 +26,10 @@ from oslo_policy import policy
 from manageable_snapshots import conf as configuration
 from manageable_snapshots import exception
 from manageable_snapshots.policies import base
+from manageable_snapshots.policies import companions
 from manageable_snapshots.policies import manageable_snapshots
 
-_MODULES = (base, manageable_snapshots)
+_MODULES = (base, manageable_snapshots, companions)
 
 
 def list_rules() -> list[policy.RuleDefault]:

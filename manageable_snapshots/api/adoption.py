@@ -1,0 +1,205 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Accept the adoption of a snapshot: a row, its quota, and a message.
+
+The row and the quota are one transaction. It records the reference too, so
+that whoever looks after the row later knows what was asked for, whatever
+becomes of the message.
+"""
+
+import dataclasses
+from typing import Any
+
+from oslo_log import log
+from sqlalchemy import orm
+
+from manageable_snapshots.api import backends
+from manageable_snapshots.api import views
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import models
+from manageable_snapshots.db import quota
+from manageable_snapshots.db import services
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volume_types
+from manageable_snapshots.db import volumes
+from manageable_snapshots import exception
+from manageable_snapshots import hosts
+from manageable_snapshots.i18n import _
+from manageable_snapshots import names
+from manageable_snapshots import policies
+from manageable_snapshots.policies import companions as volume_rules
+from manageable_snapshots.policies import manageable_snapshots as rules
+from manageable_snapshots import reference
+from manageable_snapshots.rpc import objects
+
+LOG = log.getLogger(__name__)
+
+_ADOPTABLE = ('available', 'in-use')
+
+
+@dataclasses.dataclass(frozen=True)
+class _Accepted:
+    """What is left of the transaction when the row is there.
+
+    :ivar view: the snapshot, for the answer
+    :ivar message: the snapshot, for the worker
+    :ivar volume_type: the snapshot's, or None
+    :ivar gigabytes: what it counts for in the quota
+    """
+
+    view: dict[str, Any]
+    message: dict[str, Any]
+    volume_type: models.VolumeType | None
+    gigabytes: int
+
+
+class _TakenUp(Exception):
+    """A worker has the snapshot already."""
+
+
+def accept(app: Any, context: request_context.RequestContext,
+           volume_id: str, ref: reference.Reference, *, name: str | None,
+           description: str | None,
+           metadata: dict[str, str]) -> dict[str, Any]:
+    """Have a snapshot of a volume adopted.
+
+    :param ref: names the snapshot on the volume's backend
+    :returns: the view of the snapshot, which is ``creating``
+    :raises VolumeNotFound: there is none that the requester may see
+    :raises PolicyNotAuthorized: the requester may not adopt
+    :raises ServiceNotFound: the volume is on no known backend
+    :raises ServiceUnavailable: the backend, the database or the broker is
+        away; nothing is left of the request
+    :raises InvalidVolume: its status does not allow it
+    :raises ManageExistingAlreadyManaged: the reference is another snapshot's
+    :raises QuotaError: the project has no room for it
+    """
+    service = _authorize(app, context, volume_id)
+    accepted = _record(app, context, service, volume_id, ref, name,
+                       description, metadata)
+    try:
+        app.volume_client.manage_existing_snapshot(
+            context, services.queue(service), accepted.message, ref)
+    except Exception:
+        try:
+            _withdraw(app, context, accepted)
+        except (_TakenUp, exception.SnapshotNotFound):
+            # The message has arrived, only the broker's word for it has not.
+            LOG.info('Snapshot %s is being adopted after all.',
+                     accepted.view['id'])
+            return accepted.view
+        raise
+    LOG.info('Snapshot %(snapshot)s of volume %(volume)s is to be adopted.',
+             {'snapshot': accepted.view['id'], 'volume': volume_id})
+    return accepted.view
+
+
+@engine.retry
+def _authorize(app: Any, context: request_context.RequestContext,
+               volume_id: str) -> models.Service:
+    """The service of a volume whose snapshots the requester may adopt."""
+    with app.database.reader(context) as session:
+        volume = volumes.get(session, context, volume_id)
+        target = {'project_id': volume.project_id, 'user_id': volume.user_id}
+        try:
+            policies.authorize(app.enforcer, context,
+                               volume_rules.VOLUME_GET, target)
+        except exception.PolicyNotAuthorized:
+            # Who may not see it does not learn that it is there.
+            raise exception.VolumeNotFound(volume_id=volume_id) from None
+        policies.authorize(app.enforcer, context, rules.MANAGE, target)
+        return backends.ready(
+            session, app.conf, host=hosts.backend(volume.host or ''),
+            cluster=hosts.backend(volume.cluster_name or ''))
+
+
+@engine.retry
+def _record(app: Any, context: request_context.RequestContext,
+            service: models.Service, volume_id: str,
+            ref: reference.Reference, name: str | None,
+            description: str | None, metadata: dict[str, str]) -> _Accepted:
+    with app.database.writer(context) as session:
+        # With the volume locked, requests for its snapshots come one by one.
+        volume = volumes.get(session, context, volume_id, for_update=True)
+        if volume.status not in _ADOPTABLE:
+            raise exception.InvalidVolume(
+                reason=_('Volume %(vol_id)s status must be %(status)s, but '
+                         'current status is: %(vol_status)s.') % {
+                             'vol_id': volume.id,
+                             'status': ', '.join(_ADOPTABLE),
+                             'vol_status': volume.status})
+        _refuse_managed(app, session, context, service, volume, ref)
+        volume_type = volume.volume_type_id and volume_types.get(
+            session, volume.volume_type_id)
+        gigabytes = quota.snapshot_gigabytes(app.conf, volume.size)
+        quota.charge(
+            session, app.conf, context, project_id=context.project_id,
+            volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
+        snapshot = snapshots.create(
+            session, context, volume, name=name, description=description,
+            metadata=metadata, reference=ref)
+        return _Accepted(
+            view=views.snapshot(snapshot, metadata),
+            message=objects.snapshot(
+                snapshot, metadata, pin=service.object_current_version),
+            volume_type=volume_type, gigabytes=gigabytes)
+
+
+def _refuse_managed(app: Any, session: orm.Session,
+                    context: request_context.RequestContext,
+                    service: models.Service, volume: models.Volume,
+                    ref: reference.Reference) -> None:
+    """Refuse a reference that is another row's, as far as rows tell.
+
+    The worker looks at the backend as well.
+    """
+    shown = reference.shown(ref)
+    owner = names.snapshot_id(
+        app.conf, ref.get('source-name') or ref.get('name') or '')
+    if owner and snapshots.managed_ids(
+            session, [owner], services.queue(service)):
+        raise exception.ManageExistingAlreadyManaged(
+            _('Unable to manage existing snapshot. Snapshot %s is already '
+              'managed.') % shown)
+    for row in snapshots.adopting(session, volume.id):
+        recorded = snapshots.recorded_reference(row)
+        if recorded is None or not (reference.matches(ref, recorded)
+                                    or reference.matches(recorded, ref)):
+            continue
+        if context.is_admin or row.project_id == context.project_id:
+            raise exception.ManageExistingAlreadyManaged(
+                _('Unable to manage existing snapshot. Snapshot %(ref)s is '
+                  'being managed as %(id)s.') % {'ref': shown,
+                                                 'id': row.id})
+        raise exception.ManageExistingAlreadyManaged(
+            _('Unable to manage existing snapshot. Snapshot %s is being '
+              'managed.') % shown)
+
+
+@engine.retry
+def _withdraw(app: Any, context: request_context.RequestContext,
+              accepted: _Accepted) -> None:
+    """Undo :func:`_record`.
+
+    :raises _TakenUp: a worker was faster
+    """
+    with app.database.writer(context) as session:
+        # First, as the count of rows that a missing usage is made from must
+        # still have this one in it.
+        quota.charge(
+            session, app.conf, context, project_id=context.project_id,
+            volume_type=accepted.volume_type, snapshots=-1,
+            gigabytes=-accepted.gigabytes)
+        if not snapshots.withdraw(session, context, accepted.view['id']):
+            raise _TakenUp()

@@ -1,0 +1,88 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Who asks: the context of a request, for the applications behind."""
+
+from collections.abc import Iterable
+import json
+from typing import Any
+
+from oslo_policy import policy
+import webob.exc
+
+from manageable_snapshots.api import request
+from manageable_snapshots import context as request_context
+from manageable_snapshots import policies
+
+#: what Cinder keeps of a catalog, to send it along
+_CATALOG_TYPES = ('identity', 'compute', 'object-store', 'image',
+                  'key-manager')
+
+
+class NoAuth:
+    """Middleware that believes everyone, and makes administrators of them.
+
+    ``X-Auth-Token`` is ``user:project``, as Cinder has it; where it is
+    missing, both are ``admin``.
+
+    :param application: what is behind
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any],
+                 start_response: Any) -> Iterable[bytes]:
+        token = environ.get('HTTP_X_AUTH_TOKEN') or 'admin'
+        user_id, _colon, project_id = token.partition(':')
+        environ[request.ENV_CONTEXT] = _context(
+            environ, user_id=user_id, project_id=project_id or user_id,
+            roles=['admin', 'member', 'reader'], is_admin=True)
+        return self._application(environ, start_response)
+
+
+class KeystoneContext:
+    """Middleware that reads what keystonemiddleware's auth_token has found.
+
+    :param application: what is behind
+    :param enforcer: says who is an administrator
+    """
+
+    def __init__(self, application: Any, enforcer: policy.Enforcer) -> None:
+        self._application = application
+        self._enforcer = enforcer
+
+    def __call__(self, environ: dict[str, Any],
+                 start_response: Any) -> Iterable[bytes]:
+        context = _context(
+            environ, service_catalog=_catalog(environ),
+            project_name=environ.get('HTTP_X_PROJECT_NAME'))
+        if context.user_id is None:
+            return webob.exc.HTTPUnauthorized()(environ, start_response)
+        context.is_admin = policies.is_admin(self._enforcer, context)
+        environ[request.ENV_CONTEXT] = context
+        return self._application(environ, start_response)
+
+
+def _context(environ: dict[str, Any],
+             **values: Any) -> request_context.RequestContext:
+    return request_context.RequestContext.from_environ(
+        environ, remote_address=environ.get('REMOTE_ADDR'), **values)
+
+
+def _catalog(environ: dict[str, Any]) -> list[dict[str, Any]]:
+    try:
+        catalog = json.loads(environ.get('HTTP_X_SERVICE_CATALOG') or '[]')
+    except ValueError:
+        return []
+    return [service for service in catalog
+            if service.get('type') in _CATALOG_TYPES]

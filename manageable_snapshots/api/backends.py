@@ -1,0 +1,46 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether a volume service is there to do what is asked."""
+
+from oslo_config import cfg
+from oslo_log import log
+from sqlalchemy import orm
+
+from manageable_snapshots.db import models
+from manageable_snapshots.db import services
+from manageable_snapshots import exception
+
+LOG = log.getLogger(__name__)
+
+
+def ready(session: orm.Session, conf: cfg.ConfigOpts, *,
+          host: str, cluster: str) -> models.Service:
+    """The volume service of a backend, which is up and takes requests.
+
+    :param host: ``host@backend``
+    :param cluster: ``cluster@backend``, or nothing; where there is a cluster
+        the host does not matter
+    :raises ServiceNotFound: there is no such service
+    :raises ServiceUnavailable: it is down, or disabled
+    """
+    if cluster:
+        service = services.get_volume_service(session, cluster=cluster)
+    else:
+        service = services.get_volume_service(session, host=host)
+    if services.is_disabled(session, service):
+        LOG.warning('The volume service %s is disabled.', service.host)
+        raise exception.ServiceUnavailable()
+    if not services.is_up(service, conf.service_down_time):
+        LOG.warning('The volume service %s is down.', service.host)
+        raise exception.ServiceUnavailable()
+    return service

@@ -1,0 +1,47 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The link from a page of a list to the next one."""
+
+import json
+import urllib.parse
+
+from oslo_config import cfg
+
+from manageable_snapshots.api import request
+from manageable_snapshots import reference
+
+
+def to_next(conf: cfg.ConfigOpts, req: request.Request,
+            last: reference.Reference) -> list[dict[str, str]]:
+    """The same request, for what comes after an entry.
+
+    :param last: the page's last entry
+    """
+    query = [(name, value) for name, value in req.GET.items()
+             if name not in ('marker', 'offset')]
+    query.append(('marker', json.dumps(last)))
+    url = public(conf, req, req.path_info)
+    return [{'rel': 'next',
+             'href': f'{url}?{urllib.parse.urlencode(query)}'}]
+
+
+def public(conf: cfg.ConfigOpts, req: request.Request, path: str) -> str:
+    """The URL by which clients reach a path of this application.
+
+    :param path: below the application
+    """
+    base = req.application_url
+    if conf.public_endpoint:
+        base = (conf.public_endpoint.rstrip('/')
+                + urllib.parse.urlsplit(base).path)
+    return base + urllib.parse.quote(path)

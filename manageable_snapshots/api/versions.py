@@ -1,0 +1,54 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The documents by which clients find out which versions there are."""
+
+from typing import Any
+
+import webob
+
+from manageable_snapshots.api import links
+from manageable_snapshots.api import microversion
+from manageable_snapshots.api import request
+from manageable_snapshots.api import responses
+
+_UPDATED = '2023-08-31T00:00:00Z'
+
+
+def index(app: Any, req: request.Request) -> dict[str, Any]:
+    """GET: the versions, below the one that the URL names."""
+    return _document(app, links.public(app.conf, req, '/'))
+
+
+def choices(app: Any, req: request.Request) -> webob.Response:
+    """GET: the versions, below none of them."""
+    return responses.json(
+        _document(app, links.public(app.conf, req, '/v3/')), 300)
+
+
+def _document(app: Any, url: str) -> dict[str, Any]:
+    return {'versions': [{
+        'id': 'v3.0',
+        'status': 'CURRENT',
+        'version': microversion.to_string(app.max_version),
+        'min_version': microversion.to_string(microversion.MIN),
+        'updated': _UPDATED,
+        'links': [
+            {'rel': 'describedby', 'type': 'text/html',
+             'href': 'https://docs.openstack.org/'},
+            {'rel': 'self', 'href': url},
+        ],
+        'media-types': [{
+            'base': 'application/json',
+            'type': 'application/vnd.openstack.volume+json;version=3',
+        }],
+    }]}
