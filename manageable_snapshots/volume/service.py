@@ -28,6 +28,7 @@ from futurist import periodics
 from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import timeutils
+from stevedore import exception as stevedore_exception
 from tooz import coordination
 
 from manageable_snapshots import context as request_context
@@ -270,7 +271,8 @@ def _coordinator(conf: cfg.ConfigOpts) -> Any:
         return coordination.get_coordinator(
             conf.coordination.backend_url,
             f'{conf.host}-{os.getpid()}'.encode())
-    except coordination.ToozError as error:
+    except (coordination.ToozError, stevedore_exception.NoMatches,
+            ImportError) as error:
         raise exception.ConfigurationError(
             option='backend_url', group='coordination',
             reason=str(error)) from error

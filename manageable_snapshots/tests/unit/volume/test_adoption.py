@@ -1,0 +1,343 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Adopting one snapshot: what becomes of the row, the quota, the backend."""
+
+import threading
+
+from tooz import coordination
+
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.drivers import base as drivers_base
+from manageable_snapshots import exception
+from manageable_snapshots.tests.unit.volume import base
+from manageable_snapshots.volume import adoption
+from manageable_snapshots.volume import inventory
+
+
+class AdoptionTestCase(base.WorkerTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.inventory = inventory.Inventory(
+            lambda: self.driver.scan([]), max_age=5, keep=300, scans=2,
+            timeout=5)
+        self.adopter = adoption.Adopter(
+            self.conf, self.database, self.driver, self.locks, self.notifier,
+            base.HOST, self.inventory)
+        self.volume_id = self.volume()
+
+    def adopt(self, snapshot_id, ref={'source-name': 'old'}):
+        if self.adopter.accept(self.context, snapshot_id, ref):
+            self.adopter.adopt(self.context, snapshot_id, ref)
+
+    def assert_error(self, snapshot_id, reason):
+        row = self.row(snapshot_id)
+        self.assertEqual('error', row.status)
+        self.assertIsNone(row.provider_id)
+        self.assertIn(reason, self.metadata(snapshot_id)['manage_error'])
+
+
+class AdoptTest(AdoptionTestCase):
+
+    def test_a_snapshot_is_renamed_and_available(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        row = self.row(snapshot_id)
+        self.assertEqual('available', row.status)
+        self.assertEqual('of-the-driver', row.provider_id)
+        self.assertIsNone(row.provider_location)
+        self.assertEqual([('old', f'snapshot-{snapshot_id}')],
+                         self.driver.renames)
+        self.assertEqual({'k': 'v'}, self.metadata(snapshot_id))
+
+    def test_a_name_alone_is_a_reference(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id, 'old')
+        self.adopt(snapshot_id, 'old')
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_start_and_end_are_notified(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertEqual(['manage_existing_snapshot.start',
+                          'manage_existing_snapshot.end'],
+                         self.notifier.events)
+        self.assertEqual(
+            ['creating', 'available'],
+            [payload['status'] for _event, payload in self.notifier.sent])
+
+    def test_the_row_and_the_quota_have_the_snapshots_own_size(self):
+        self.hold(self.volume_id, size=5)
+        snapshot_id = self.accepted(self.volume_id)
+        # The volume counts 1 GiB, and the snapshot as much until then.
+        self.assertEqual(2, self.usage('gigabytes'))
+        self.adopt(snapshot_id)
+        self.assertEqual(5, self.row(snapshot_id).volume_size)
+        self.assertEqual(6, self.usage('gigabytes'))
+        self.assertEqual(6, self.usage('gigabytes___DEFAULT__'))
+        self.assertEqual(1, self.usage('snapshots'))
+
+    def test_sizes_are_left_out_of_the_quota_where_configured(self):
+        self.conf.set_override('no_snapshot_gb_quota', True)
+        self.hold(self.volume_id, size=5)
+        snapshot_id = self.accepted(self.volume_id)
+        before = self.usage('gigabytes')
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual(before, self.usage('gigabytes'))
+
+    def test_an_adoption_shows_in_the_inventory(self):
+        self.hold(self.volume_id)
+        self.hold(self.volume_id, 'another')
+        first = self.inventory.page(
+            marker=None, limit=1, offset=None, sort_keys=['reference'],
+            sort_dirs=['asc'])
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        [entry] = self.inventory.page(
+            marker=first[0].reference, limit=1, offset=None,
+            sort_keys=['reference'], sort_dirs=['asc'])
+        self.assertEqual(snapshot_id, entry.cinder_id)
+
+
+class RefusedTest(AdoptionTestCase):
+
+    def test_a_missing_snapshot_is_an_error_with_its_reason(self):
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'there is none')
+        self.assertEqual('manage_existing_snapshot.error',
+                         self.notifier.events[-1])
+        self.assertIn('there is none',
+                      self.notifier.sent[-1][1]['metadata'])
+
+    def test_a_managed_snapshot_stays_its_owners(self):
+        self.hold(self.volume_id)
+        owner = self.accepted(self.volume_id)
+        self.adopt(owner)
+        thief = self.accepted(self.volume_id)
+        self.adopt(thief, {'source-name': f'snapshot-{owner}'})
+        self.assert_error(thief, f'snapshot {owner} manages it already')
+        self.assertEqual(1, len(self.driver.renames))
+
+    def test_the_name_of_a_row_that_is_gone_is_free(self):
+        gone = self.new_id()
+        self.hold(self.volume_id, f'snapshot-{gone}')
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id, {'source-name': f'snapshot-{gone}'})
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_the_name_of_a_row_on_another_backend_is_free(self):
+        elsewhere = self.accepted(self.volume(host='node@other#pool'))
+        self.hold(self.volume_id, f'snapshot-{elsewhere}')
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id, {'source-name': f'snapshot-{elsewhere}'})
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_a_size_beyond_the_quota_is_an_error_and_renames_nothing(self):
+        self.conf.set_override('quota_gigabytes', 3)
+        self.hold(self.volume_id, size=5)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'exceeds allowed gigabytes quota')
+        self.assertEqual([], self.driver.renames)
+        self.assertEqual(2, self.usage('gigabytes'))
+
+    def test_what_is_no_reference_is_an_error(self):
+        for ref in ({'source-name': 5}, {}, [], {'source-name': None}):
+            with self.subTest(ref=ref):
+                snapshot_id = self.accepted(self.volume_id)
+                self.adopt(snapshot_id, ref)
+                self.assert_error(snapshot_id, 'not a reference')
+
+    def test_a_driver_that_cannot_adopt_is_named(self):
+        self.driver.failure = NotImplementedError()
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assert_error(
+            snapshot_id, 'The driver fake cannot adopt snapshots.')
+
+    def test_the_owner_reads_nothing_of_a_drivers_inner_failure(self):
+        self.driver.failure = OSError('/secret/path of admin:password')
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'The driver fake failed')
+        self.assertNotIn('secret', str(self.metadata(snapshot_id)))
+        self.assertIn('/secret/path', self.log.output)
+
+
+class RepeatedTest(AdoptionTestCase):
+
+    def test_a_message_that_comes_twice_does_nothing_more(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertFalse(self.adopter.accept(
+            self.context, snapshot_id, {'source-name': 'old'}))
+        self.adopter.adopt(self.context, snapshot_id, {'source-name': 'old'})
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual(1, len(self.driver.renames))
+
+    def test_a_message_for_no_row_does_nothing(self):
+        self.hold(self.volume_id)
+        self.adopt(self.new_id())
+        self.assertEqual([], self.driver.renames)
+        self.assertEqual([], self.notifier.sent)
+
+    def test_what_a_crash_left_renamed_becomes_available(self):
+        snapshot_id = self.accepted(self.volume_id)
+        self.hold(self.volume_id, f'snapshot-{snapshot_id}')
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual([], self.driver.renames)
+
+    def test_the_reference_of_a_stock_api_is_recorded_first(self):
+        snapshot_id = self.accepted(self.volume_id, ref=None)
+        self.adopter.accept(self.context, snapshot_id,
+                            {'source-name': 'old'})
+        self.assertEqual(
+            {'source-name': 'old'},
+            snapshots.recorded_reference(self.row(snapshot_id)))
+
+    def test_a_reference_that_was_lost_is_an_error(self):
+        snapshot_id = self.accepted(self.volume_id, ref='x' * 5000)
+        self.adopter.adopt(self.context, snapshot_id, None)
+        self.assert_error(snapshot_id, 'the reference is lost')
+
+    def test_a_row_that_was_withdrawn_meanwhile_is_left_alone(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        get_size = self.driver.manage_existing_snapshot_get_size
+
+        def withdraw(snapshot, ref):
+            with self.write() as session:
+                self.assertTrue(snapshots.withdraw(
+                    session, self.context, snapshot_id))
+            return get_size(snapshot, ref)
+
+        self.driver.manage_existing_snapshot_get_size = withdraw
+        self.adopt(snapshot_id)
+        self.assertEqual([], self.driver.renames)
+
+    def test_a_row_that_is_claimed_cannot_be_withdrawn(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        withdrawn = []
+
+        def withdraw():
+            with self.write() as session:
+                withdrawn.append(snapshots.withdraw(
+                    session, self.context, snapshot_id))
+
+        self.driver.before_rename = withdraw
+        self.adopt(snapshot_id)
+        self.assertEqual([False], withdrawn)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_a_failure_after_the_rename_is_none(self):
+        self.driver.failure_after = OSError('the answer was lost')
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_a_row_that_somebody_reset_meanwhile_is_not_made_available(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.driver.before_rename = lambda: self.change(
+            snapshot_id, status='error')
+        self.adopt(snapshot_id)
+        self.assertEqual('error', self.row(snapshot_id).status)
+        self.assertIn('its row was changed meanwhile', self.log.output)
+        self.assertNotIn('manage_existing_snapshot.end', self.notifier.events)
+
+
+class PutOffTest(AdoptionTestCase):
+
+    def test_two_requests_for_one_snapshot_adopt_it_once(self):
+        self.hold(self.volume_id)
+        ids = [self.accepted(self.volume_id) for _ in range(4)]
+        threads = [threading.Thread(target=self.adopt, args=(snapshot_id,))
+                   for snapshot_id in ids]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(
+            ['available', 'error', 'error', 'error'],
+            sorted(self.row(snapshot_id).status for snapshot_id in ids))
+        self.assertEqual(1, len(self.driver.renames))
+
+    def test_a_lock_that_is_held_for_too_long_puts_it_off(self):
+        self.conf.set_override('lock_timeout', 1, 'manageable_snapshots')
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(self.accepted(self.volume_id, 'nothing'), 'nothing')
+        for lock in self.locks.locks.values():
+            lock.acquire(1)
+            self.addCleanup(lock.release)
+        self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+        self.assertIn('is put off', self.log.output)
+
+    def test_a_coordination_backend_that_is_away_puts_it_off(self):
+        def get_lock(name):
+            lock = base.Locks().get_lock(name)
+
+            def acquire(blocking):
+                raise coordination.ToozConnectionError('no etcd')
+            lock.acquire = acquire
+            return lock
+
+        self.locks.get_lock = get_lock
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+
+    def test_a_backend_that_is_away_puts_it_off(self):
+        self.driver.failure = exception.ServiceUnavailable('no storage')
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+        self.driver.failure = None
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+
+class NoRecoveryDriverTest(AdoptionTestCase):
+    """A driver that has Cinder's four methods only."""
+
+    def setUp(self):
+        super().setUp()
+        self.driver.is_adopted = (
+            lambda snapshot: drivers_base.SnapshotDriver.is_adopted(
+                self.driver, snapshot))
+
+    def test_it_adopts(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_its_failure_after_the_rename_is_an_error(self):
+        self.driver.failure_after = OSError('the answer was lost')
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'The driver fake failed')

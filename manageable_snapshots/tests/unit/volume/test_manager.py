@@ -1,0 +1,355 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The RPC methods of a volume service, called as a server calls them."""
+
+import datetime
+import json
+import threading
+
+from oslo_utils import timeutils
+from oslotest import base as test_base
+
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volumes
+from manageable_snapshots.drivers import base as drivers_base
+from manageable_snapshots import exception
+from manageable_snapshots import names
+from manageable_snapshots.rpc import objects
+from manageable_snapshots.tests.unit.volume import base
+from manageable_snapshots.volume import companions
+from manageable_snapshots.volume import manager
+
+LIST = {'marker': None, 'limit': 10, 'offset': None,
+        'sort_keys': ['reference'], 'sort_dirs': ['asc']}
+
+
+class ManagerTestCase(base.WorkerTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.manager = manager.Manager(
+            self.conf, base.HOST, self.database, self.driver, self.locks,
+            self.notifier)
+        self.addCleanup(self.manager.stop, 0)
+        self.volume_id = self.volume()
+
+    def primitive(self, snapshot_id):
+        return objects.snapshot(self.row(snapshot_id), {})
+
+    def manage(self, snapshot_id, ref={'source-name': 'old'}):
+        answer = self.manager.manage_existing_snapshot(
+            self.context, snapshot=self.primitive(snapshot_id), ref=ref)
+        self.assertEqual(snapshot_id, answer)
+
+    def list(self, **arguments):
+        return self.manager.get_manageable_snapshots(
+            self.context, **{**LIST, **arguments})
+
+
+class ManageTest(ManagerTestCase):
+
+    def test_a_snapshot_is_adopted_before_a_stop_ends(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        running = threading.Event()
+        self.driver.before_rename = running.set
+        self.manage(snapshot_id)
+        self.assertTrue(running.wait(30))
+        self.assertTrue(self.manager.stop(30))
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_an_argument_that_is_no_snapshot_is_refused(self):
+        self.assertRaises(
+            exception.InvalidInput, self.manager.manage_existing_snapshot,
+            self.context, snapshot={'id': 'x; drop table'}, ref='old')
+
+    def test_what_a_process_left_is_taken_up_again(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.change(snapshot_id, created_at=timeutils.utcnow()
+                    - datetime.timedelta(seconds=11))
+        running = threading.Event()
+        self.driver.before_rename = running.set
+        self.manager.resume()
+        self.assertTrue(running.wait(30))
+        self.assertTrue(self.manager.stop(30))
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_what_was_accepted_just_now_is_left_to_its_message(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.manager.resume()
+        self.assertTrue(self.manager.stop(30))
+        self.assertEqual('creating', self.row(snapshot_id).status)
+
+    def test_what_finds_no_room_waits_in_the_database(self):
+        self.manager.stop(0)
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.manage(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+        self.assertIn('waits in the database', self.log.output)
+
+
+class ListTest(ManagerTestCase):
+
+    def test_entries_say_what_they_are(self):
+        self.hold(self.volume_id, size=3)
+        volume = f'volume-{self.volume_id}'
+        self.assertEqual([{
+            'reference': {'source-name': 'old', 'source-id': f'{volume}/old'},
+            'source_reference': {'source-name': volume},
+            'size': 3, 'safe_to_manage': True, 'reason_not_safe': None,
+            'cinder_id': None, 'extra_info': None}], self.list())
+
+    def test_objects_where_they_are_wanted(self):
+        self.hold(self.volume_id)
+        [entry] = self.list(want_objects=True)
+        self.assertEqual('ManageableSnapshot', entry['versioned_object.name'])
+        self.assertEqual(self.list(), [objects.plain(entry)])
+
+    def test_managed_is_what_has_a_live_row_now(self):
+        snapshot_id = self.accepted(self.volume_id)
+        self.hold(self.volume_id, f'snapshot-{snapshot_id}')
+        [entry] = self.list()
+        self.assertEqual(
+            (snapshot_id, False, 'already managed'),
+            (entry['cinder_id'], entry['safe_to_manage'],
+             entry['reason_not_safe']))
+        with self.write() as session:
+            snapshots.delete(session, snapshot_id)
+        [entry] = self.list()
+        self.assertEqual((None, True, None), (
+            entry['cinder_id'], entry['safe_to_manage'],
+            entry['reason_not_safe']))
+
+    def test_a_marker_may_be_json(self):
+        self.hold(self.volume_id, 'a')
+        self.hold(self.volume_id, 'b')
+        first = self.list()[0]['reference']
+        for marker in (first, json.dumps(first)):
+            self.assertEqual(['b'], [
+                entry['reference']['source-name']
+                for entry in self.list(marker=marker)])
+
+    def test_no_limit_is_the_largest(self):
+        self.conf.set_override('osapi_max_limit', 1)
+        self.hold(self.volume_id, 'a')
+        self.hold(self.volume_id, 'b')
+        self.assertEqual(1, len(self.list(limit=None)))
+
+    def test_a_driver_that_cannot_list_is_named(self):
+        self.driver.failure = NotImplementedError()
+        error = self.assertRaises(exception.DriverCannot, self.list)
+        self.assertEqual('The driver fake cannot list snapshots.', error.msg)
+
+
+class VolumeDriver(base.FakeDriver, drivers_base.VolumeDriver):
+    """A driver that keeps what it was asked for."""
+
+    def __init__(self, conf, backend='dir'):
+        super().__init__(conf, backend)
+        self.volumes = set()
+
+    def _may_fail(self):
+        if self.failure:
+            raise self.failure
+
+    def create_volume(self, volume):
+        self._may_fail()
+        self.volumes.add(volume.name)
+        return {'provider_id': 'p'}
+
+    def delete_volume(self, volume):
+        self._may_fail()
+        self.volumes.discard(volume.name)
+
+    def create_snapshot(self, snapshot):
+        self._may_fail()
+        self.held[snapshot.volume_name, snapshot.name] = 1
+
+    def delete_snapshot(self, snapshot):
+        self._may_fail()
+        self.held.pop((snapshot.volume_name, snapshot.name), None)
+
+    def get_volume_stats(self, refresh=False):
+        return {'refreshed': refresh}
+
+
+class Inventory:
+    def __init__(self):
+        self.changes = 0
+
+    def changed(self):
+        self.changes += 1
+
+
+class CompanionsTest(base.WorkerTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.driver = VolumeDriver(self.conf)
+        self.inventory = Inventory()
+        self.companions = companions.Companions(
+            self.conf, self.database, self.driver, self.inventory)
+
+    def volume_row(self, volume_id):
+        with self.database.reader(self.context) as session:
+            return volumes.get(session, self.context, volume_id)
+
+    def new_volume(self, **columns):
+        volume_id = self.volume()
+        with self.write() as session:
+            volumes.update(session, volume_id, status='creating', **columns)
+        return volume_id
+
+    def call(self, method, row, **arguments):
+        kind = 'volume' if method.endswith('volume') else 'snapshot'
+        return getattr(self.companions, method)(
+            self.context, **{kind: getattr(objects, kind)(row, {})},
+            **arguments)
+
+    def test_a_volume_is_made(self):
+        volume_id = self.new_volume()
+        self.call('create_volume', self.volume_row(volume_id))
+        row = self.volume_row(volume_id)
+        self.assertEqual(('available', 'p'), (row.status, row.provider_id))
+        self.assertEqual({f'volume-{volume_id}'}, self.driver.volumes)
+
+    def test_a_volume_is_made_once(self):
+        volume_id = self.volume()
+        self.call('create_volume', self.volume_row(volume_id))
+        self.assertEqual(set(), self.driver.volumes)
+
+    def test_a_volume_that_cannot_be_made_is_in_error(self):
+        self.driver.failure = OSError('full')
+        volume_id = self.new_volume()
+        self.call('create_volume', self.volume_row(volume_id))
+        self.assertEqual('error', self.volume_row(volume_id).status)
+
+    def test_a_volume_of_a_snapshot_is_in_error(self):
+        volume_id = self.new_volume(snapshot_id=self.new_id())
+        self.call('create_volume', self.volume_row(volume_id))
+        self.assertEqual('error', self.volume_row(volume_id).status)
+        self.assertIn('cannot make a volume from a snapshot',
+                      self.log.output)
+
+    def test_a_deleted_volume_gives_its_quota_back(self):
+        volume_id = self.new_volume()
+        row = self.volume_row(volume_id)
+        self.call('create_volume', row)
+        self.accepted(volume_id)
+        self.assertTrue(self.call('delete_volume', row))
+        self.assertEqual(set(), self.driver.volumes)
+        self.assertEqual(1, self.usage('gigabytes'))
+        self.assertRaises(exception.VolumeNotFound, self.volume_row,
+                          volume_id)
+        self.assertTrue(self.call('delete_volume', row))
+        self.assertEqual(1, self.usage('gigabytes'))
+        self.assertEqual(1, self.inventory.changes)
+
+    def test_an_unmanaged_volume_stays_on_the_backend(self):
+        volume_id = self.new_volume()
+        row = self.volume_row(volume_id)
+        self.call('create_volume', row)
+        self.call('delete_volume', row, unmanage_only=True)
+        self.assertEqual({f'volume-{volume_id}'}, self.driver.volumes)
+
+    def test_a_volume_that_cannot_be_deleted_says_so(self):
+        volume_id = self.volume()
+        self.driver.failure = OSError('busy')
+        self.assertFalse(
+            self.call('delete_volume', self.volume_row(volume_id)))
+        self.assertEqual('error_deleting', self.volume_row(volume_id).status)
+
+    def test_a_snapshot_is_taken(self):
+        volume_id = self.volume()
+        snapshot_id = self.accepted(volume_id, ref=None)
+        self.call('create_snapshot', self.row(snapshot_id))
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual(
+            {(f'volume-{volume_id}', f'snapshot-{snapshot_id}'): 1},
+            self.driver.held)
+
+    def test_a_snapshot_is_taken_once(self):
+        snapshot_id = self.accepted(self.volume(), ref=None)
+        self.change(snapshot_id, status='available')
+        self.call('create_snapshot', self.row(snapshot_id))
+        self.assertEqual({}, self.driver.held)
+
+    def test_a_snapshot_that_cannot_be_taken_is_in_error(self):
+        self.driver.failure = OSError('full')
+        snapshot_id = self.accepted(self.volume(), ref=None)
+        self.call('create_snapshot', self.row(snapshot_id))
+        self.assertEqual('error', self.row(snapshot_id).status)
+
+    def test_a_deleted_snapshot_gives_its_quota_back(self):
+        snapshot_id = self.accepted(self.volume(), ref=None)
+        row = self.row(snapshot_id)
+        self.call('create_snapshot', row)
+        self.assertTrue(self.call('delete_snapshot', row))
+        self.assertEqual({}, self.driver.held)
+        self.assertEqual((0, 1), (
+            self.usage('snapshots'), self.usage('gigabytes')))
+        self.assertTrue(self.call('delete_snapshot', row))
+        self.assertEqual(0, self.usage('snapshots'))
+
+    def test_an_unmanaged_snapshot_stays_on_the_backend(self):
+        snapshot_id = self.accepted(self.volume(), ref=None)
+        row = self.row(snapshot_id)
+        self.call('create_snapshot', row)
+        self.call('delete_snapshot', row, unmanage_only=True)
+        self.assertEqual(1, len(self.driver.held))
+        self.assertEqual(0, self.usage('snapshots'))
+
+    def test_the_caller_may_see_to_the_quota(self):
+        snapshot_id = self.accepted(self.volume(), ref=None)
+        self.call('delete_snapshot', self.row(snapshot_id),
+                  handle_quota=False)
+        self.assertEqual(1, self.usage('snapshots'))
+
+    def test_a_snapshot_that_cannot_be_deleted_says_so(self):
+        snapshot_id = self.accepted(self.volume(), ref=None)
+        self.driver.failure = OSError('busy')
+        self.assertFalse(
+            self.call('delete_snapshot', self.row(snapshot_id)))
+        self.assertEqual('error_deleting', self.row(snapshot_id).status)
+
+    def test_capabilities_are_the_drivers(self):
+        self.assertEqual({'refreshed': True},
+                         self.companions.get_capabilities(
+                             self.context, discover=True))
+
+
+class NamesTest(test_base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.conf = base.project_conf.new()
+        self.conf([], default_config_files=[])
+
+    def test_a_template_reads_what_it_wrote(self):
+        snapshot_id = base.WorkerTestCase.new_id()
+        for template in ('snapshot-%s', '%s', 'a.b-%s.c'):
+            self.conf.set_override('snapshot_name_template', template)
+            name = names.snapshot_name(self.conf, snapshot_id)
+            self.assertEqual(snapshot_id, names.snapshot_id(self.conf, name))
+
+    def test_other_names_belong_to_no_row(self):
+        for name in ('snapshot-1', 'snapshot-' + 36 * '-', 'snap', '',
+                     'xsnapshot-73633d17-9c14-4ac7-86a8-c4c0e6a689c3'):
+            self.assertIsNone(names.snapshot_id(self.conf, name))
+
+    def test_a_migrated_volume_keeps_its_name(self):
+        self.assertEqual('volume-old', names.volume_name(
+            self.conf, 'new', 'old'))

@@ -1,0 +1,195 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A worker process's life, over the in-process transport."""
+
+import os
+import signal
+import threading
+
+import fixtures
+from oslotest import base as test_base
+
+from manageable_snapshots import conf as project_conf
+from manageable_snapshots import context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import migration
+from manageable_snapshots.db import services
+from manageable_snapshots import exception
+from manageable_snapshots.rpc import client
+from manageable_snapshots.rpc import transport
+from manageable_snapshots.volume import service
+
+LIST = {'marker': None, 'limit': 10, 'offset': None,
+        'sort_keys': ['reference'], 'sort_dirs': ['asc']}
+
+
+class ServiceTestCase(test_base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+        self.path = self.useFixture(fixtures.TempDir()).path
+        self.conf = project_conf.new()
+        self.conf([], default_config_files=[])
+        self.conf.set_override('state_path', self.path)
+        self.conf.set_override('host', 'node')
+        self.conf.set_override('enabled_backends', ['dir'])
+        migration.sync(self.conf)
+        self.database = engine.Database(self.conf)
+        self.addCleanup(self.database.dispose)
+        self.transport = transport.in_process(self.conf)
+        self.context = context.get_admin_context()
+
+    def worker(self):
+        return service.Service(self.conf, self.database, self.transport)
+
+    def service_row(self, host='node@dir'):
+        with self.database.reader(self.context) as session:
+            return services.get_volume_service(session, host=host)
+
+
+class ServiceTest(ServiceTestCase):
+
+    def test_it_answers_from_its_start_to_its_stop(self):
+        worker = self.worker()
+        worker.start()
+        asked = client.VolumeClient(self.conf, self.transport)
+        self.assertEqual([], asked.get_manageable_snapshots(
+            self.context, 'node@dir', **LIST))
+        self.assertTrue(worker.stop())
+
+    def test_it_reports_that_it_is_alive(self):
+        worker = self.worker()
+        worker.start()
+        self.addCleanup(worker.stop)
+        row = self.service_row()
+        self.assertTrue(services.is_up(row, 60))
+        self.assertEqual(('3.20', '1.39'), (
+            row.rpc_current_version, row.object_current_version))
+        before = row.report_count
+        worker.backends[0].report()
+        self.assertEqual(before + 1, self.service_row().report_count)
+
+    def test_it_reports_at_intervals(self):
+        self.conf.set_override('report_interval', 1)
+        worker = self.worker()
+        reported = threading.Event()
+        worker.start()
+        self.addCleanup(worker.stop)
+        # Only the periodic thread calls this one.
+        worker.backends[0]._manager.resume = lambda: None
+        report = worker.backends[0]._report
+
+        def observed():
+            report()
+            reported.set()
+
+        worker.backends[0]._report = observed
+        self.assertTrue(reported.wait(30))
+
+    def test_a_backend_may_have_a_host_of_its_own(self):
+        self.conf.set_override('enabled_backends', ['dir', 'two'])
+        worker = self.worker()
+        self.conf.set_override('backend_host', 'elsewhere', 'two')
+        worker = self.worker()
+        self.assertEqual(['node@dir', 'elsewhere@two'],
+                         [backend.host for backend in worker.backends])
+
+    def test_without_a_backend_there_is_no_worker(self):
+        self.conf.set_override('enabled_backends', [])
+        error = self.assertRaises(exception.ConfigurationError, self.worker)
+        self.assertIn('enabled_backends in section [DEFAULT]', error.msg)
+
+    def test_a_wrong_option_of_a_backend_stops_the_start(self):
+        worker = self.worker()
+        self.conf.set_override('directory_path', '/proc/nowhere', 'dir')
+        worker = self.worker()
+        error = self.assertRaises(exception.ConfigurationError, worker.start)
+        self.assertIn('directory_path in section [dir]', error.msg)
+
+    def test_a_coordination_backend_that_is_none_stops_the_start(self):
+        self.conf.set_override('backend_url', 'nonsense://', 'coordination')
+        error = self.assertRaises(exception.ConfigurationError, self.worker)
+        self.assertIn('backend_url in section [coordination]', error.msg)
+
+    def test_a_backend_that_is_away_at_the_start_is_tried_again(self):
+        worker = self.worker()
+        backend = worker.backends[0]
+        set_up = backend._driver.do_setup
+
+        def fail(context):
+            raise OSError('no storage')
+
+        backend._driver.do_setup = fail
+        worker.start()
+        self.addCleanup(worker.stop)
+        self.assertRaises(exception.ServiceNotFound, self.service_row)
+        backend.report()
+        self.assertRaises(exception.ServiceNotFound, self.service_row)
+        backend.resume()
+        backend._driver.do_setup = set_up
+        backend.report()
+        self.assertTrue(services.is_up(self.service_row(), 60))
+
+    def test_expired_reservations_are_given_back(self):
+        worker = self.worker()
+        worker._expire_reservations()
+        self.assertNotIn('reservations expired', self.log.output)
+
+    def test_a_chore_that_finds_the_database_away_is_tried_again(self):
+        self.conf.set_override('report_interval', 1)
+        worker = self.worker()
+        called = threading.Semaphore(0)
+
+        def away():
+            called.release()
+            raise exception.ServiceUnavailable('no database')
+
+        worker.backends[0].report = away
+        worker.start()
+        self.addCleanup(worker.stop)
+        for _ in range(2):
+            self.assertTrue(called.acquire(timeout=30))
+        self.assertIn('Cannot report node@dir now: no database',
+                      self.log.output)
+
+
+class SignalsTest(ServiceTestCase):
+
+    def setUp(self):
+        super().setUp()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+
+    def test_a_worker_serves_until_it_is_told_to_stop(self):
+        events = []
+
+        class Service:
+            def __init__(self, conf):
+                events.append('made')
+
+            def start(self):
+                events.append('started')
+                os.kill(os.getpid(), signal.SIGHUP)
+                os.kill(os.getpid(), signal.SIGTERM)
+
+            def stop(self):
+                events.append('stopped')
+                return True
+
+        self.useFixture(fixtures.MonkeyPatch(
+            'manageable_snapshots.volume.service.Service', Service))
+        self.conf.mutate_config_files = lambda: events.append('read again')
+        self.assertEqual(0, service.run(self.conf))
+        self.assertEqual(['made', 'started', 'read again', 'stopped'],
+                         events)
