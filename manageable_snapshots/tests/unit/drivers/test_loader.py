@@ -1,0 +1,71 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Finding the driver that a backend's section names."""
+
+from oslotest import base as test_base
+
+from manageable_snapshots import conf as configuration
+from manageable_snapshots.drivers import directory
+from manageable_snapshots.drivers import loader
+from manageable_snapshots import exception
+
+
+class TestLoad(test_base.BaseTestCase):
+
+    def load(self, name=None):
+        conf = configuration.new()
+        loader.register_options(conf, 'pictures')
+        if name is not None:
+            conf.set_override('volume_driver', name, 'pictures')
+        conf([], default_config_files=[])
+        return loader.load(conf, 'pictures')
+
+    def test_by_default(self):
+        driver = self.load()
+        self.assertIs(directory.DirectoryDriver, type(driver))
+        self.assertEqual('pictures', driver.backend)
+
+    def test_by_the_name_of_an_entry_point_or_of_a_class(self):
+        module = 'manageable_snapshots.drivers.directory'
+        for name in ('directory', f'{module}.DirectoryDriver',
+                     f'{module}:DirectoryDriver'):
+            self.assertIs(directory.DirectoryDriver, type(self.load(name)))
+
+    def test_what_cannot_be_loaded_is_named_in_one_line(self):
+        for name, reason in (
+                ('nope', 'cannot load nope: there is no driver of that '
+                         'name, but '),
+                ('no.such.module', "cannot load no.such.module: No module "
+                                   "named 'no'"),
+                ('os:Nope', "cannot load os:Nope: module 'os' has no "
+                            "attribute 'Nope'"),
+                ('not a name.at all', 'cannot load not a name.at all: '),
+                ('os.path.join', 'os.path.join is not a driver of this '
+                                 'service'),
+                ('os:PathLike', 'os:PathLike is not a driver of this '
+                                'service')):
+            error = self.assertRaises(
+                exception.ConfigurationError, self.load, name)
+            self.assertNotIn('\n', error.msg)
+            self.assertTrue(error.msg.startswith(
+                f'Option volume_driver in section [pictures]: {reason}'),
+                error.msg)
+
+    def test_options_of_two_backends_are_apart(self):
+        conf = configuration.new()
+        for backend in ('one', 'two'):
+            loader.register_options(conf, backend)
+            loader.register_options(conf, backend)
+        conf.set_override('directory_path', '/srv/one', 'one')
+        self.assertEqual('/srv/one', conf.one.directory_path)
+        self.assertIsNone(conf.two.directory_path)
