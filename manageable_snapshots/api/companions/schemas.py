@@ -1,0 +1,94 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the bodies of the companions' requests look like.
+
+Cinder's limits, so that its clients find no difference.
+"""
+
+import copy
+from typing import Any
+
+from manageable_snapshots.api import schemas
+from manageable_snapshots.api import validation
+
+_UUID_OR_NULL = {'oneOf': [{'type': 'null'}, schemas.UUID]}
+_TEXT = {'type': ['string', 'null'], 'maxLength': 255}
+_BOOLEAN = {
+    'type': ['boolean', 'string'],
+    'enum': [True, 'True', 'TRUE', 'true', '1', 'ON', 'On', 'on',
+             'YES', 'Yes', 'yes', 'y', 't',
+             False, 'False', 'FALSE', 'false', '0', 'OFF', 'Off', 'off',
+             'NO', 'No', 'no', 'n', 'f'],
+}
+
+
+def _object(name: str, schema: dict[str, Any],
+            **beside: dict[str, Any]) -> dict[str, Any]:
+    return {
+        'type': 'object',
+        'properties': {name: schema, **beside},
+        'required': [name],
+        'additionalProperties': False,
+    }
+
+
+_volume = _object('volume', {
+    'type': 'object',
+    'properties': {
+        'name': _TEXT,
+        'description': _TEXT,
+        'display_name': _TEXT,
+        'display_description': _TEXT,
+        'volume_type': _TEXT,
+        'metadata': schemas.METADATA,
+        'snapshot_id': _UUID_OR_NULL,
+        'source_volid': _UUID_OR_NULL,
+        'consistencygroup_id': _UUID_OR_NULL,
+        'size': {
+            'type': ['integer', 'string', 'null'],
+            'pattern': '^[0-9]+$',
+            'minimum': 1,
+            'maximum': 0x7fffffff,
+        },
+        'availability_zone': {'minLength': 1, **_TEXT},
+        'multiattach': {'oneOf': [{'type': 'null'}, _BOOLEAN]},
+        'image_id': _TEXT,
+        'imageRef': _TEXT,
+        'group_id': _TEXT,
+        'backup_id': _UUID_OR_NULL,
+    },
+}, **{'OS-SCH-HNT:scheduler_hints': {'type': ['object', 'null']}})
+
+_volume_3_53 = copy.deepcopy(_volume)
+_volume_3_53['properties']['volume']['additionalProperties'] = False
+
+VOLUME = validation.compile(_volume)
+#: from 3.53 a property that nobody knows is an error
+VOLUME_3_53 = validation.compile(_volume_3_53)
+
+SNAPSHOT = validation.compile(_object('snapshot', {
+    'type': 'object',
+    'properties': {
+        'name': schemas.NAME,
+        'display_name': schemas.NAME,
+        'description': schemas.DESCRIPTION,
+        'volume_id': _UUID_OR_NULL,
+        'force': _BOOLEAN,
+        'metadata': schemas.METADATA,
+    },
+    'required': ['volume_id'],
+    'additionalProperties': False,
+}))
+
+ACTION = validation.compile({'type': 'object'})
+UNMANAGE = validation.compile(_object('os-unmanage', {}))

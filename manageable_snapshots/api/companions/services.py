@@ -1,0 +1,36 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Show which services there are, and which of them are up."""
+
+from typing import Any
+
+from manageable_snapshots.api.companions import views
+from manageable_snapshots.api import request
+from manageable_snapshots.db import services
+from manageable_snapshots import policies
+from manageable_snapshots.policies import companions as rules
+
+
+def index(app: Any, req: request.Request) -> dict[str, Any]:
+    """GET: the services, of a ``binary`` or on a ``host``.
+
+    A host without a backend, ``node1``, means all of its backends.
+    """
+    policies.authorize(app.enforcer, req.context, rules.SERVICE_GET_ALL)
+    with app.database.reader(req.context) as session:
+        rows = services.list_services(
+            session, binary=req.GET.get('binary'), host=req.GET.get('host'))
+        return {'services': [
+            views.service(req, row, up=services.is_up(
+                row, app.conf.service_down_time))
+            for row in rows]}

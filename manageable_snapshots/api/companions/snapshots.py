@@ -1,0 +1,323 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Take, list, show and delete snapshots, and let go of them."""
+
+import dataclasses
+from typing import Any
+
+from oslo_log import log
+from oslo_utils import strutils
+from sqlalchemy import orm
+import webob
+
+from manageable_snapshots.api import backends
+from manageable_snapshots.api.companions import links
+from manageable_snapshots.api.companions import query
+from manageable_snapshots.api.companions import schemas
+from manageable_snapshots.api.companions import views
+from manageable_snapshots.api import request
+from manageable_snapshots.api import responses
+from manageable_snapshots.api import validation
+from manageable_snapshots.api import views as core_views
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import models
+from manageable_snapshots.db import quota
+from manageable_snapshots.db import services
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volume_types
+from manageable_snapshots.db import volumes
+from manageable_snapshots import exception
+from manageable_snapshots import hosts
+from manageable_snapshots.i18n import _
+from manageable_snapshots import policies
+from manageable_snapshots.policies import companions as rules
+from manageable_snapshots.policies import manageable_snapshots as own_rules
+from manageable_snapshots import reference
+from manageable_snapshots.rpc import objects
+
+LOG = log.getLogger(__name__)
+
+_FILTERS = {'name': 'display_name', 'display_name': 'display_name',
+            'status': 'status', 'volume_id': 'volume_id',
+            'project_id': 'project_id'}
+_DELETABLE = ('available', 'error')
+
+#: from this version on a volume in use can be snapshotted without "force"
+_IN_USE_VERSION = (3, 66)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Message:
+    """What is to be sent to a worker once the rows are written.
+
+    :ivar queue: the worker's name
+    :ivar snapshot: the snapshot
+    :ivar status: which it had before
+    """
+
+    queue: str
+    snapshot: dict[str, Any]
+    status: str | None = None
+
+
+class _TakenUp(Exception):
+    """A worker has the snapshot already."""
+
+
+def index(app: Any, req: request.Request) -> dict[str, Any]:
+    """GET: the snapshots, in short."""
+    return _list(app, req, is_detailed=False)
+
+
+def detail(app: Any, req: request.Request) -> dict[str, Any]:
+    """GET: the snapshots, with everything."""
+    return _list(app, req, is_detailed=True)
+
+
+def show(app: Any, req: request.Request, snapshot_id: str) -> dict[str, Any]:
+    """GET: a snapshot."""
+    with app.database.reader(req.context) as session:
+        row = _get(app, session, req.context, snapshot_id)
+        metadata = snapshots.metadata(session, snapshot_id)
+        return {'snapshot': _view(app, req, row, metadata)}
+
+
+def create(app: Any, req: request.Request) -> webob.Response:
+    """POST: take a snapshot; a worker does it after this answers."""
+    wanted = validation.body(req, schemas.SNAPSHOT)['snapshot']
+    statuses = _snapshottable(req, wanted.get('force'))
+    view, message = _insert(app, req, wanted, statuses)
+    try:
+        app.volume_client.create_snapshot(
+            req.context, message.queue, message.snapshot)
+    except Exception:
+        try:
+            _withdraw(app, req.context, view['id'])
+        except _TakenUp:
+            # The message has arrived, only the broker's word for it has not.
+            pass
+        else:
+            raise
+    LOG.info('Snapshot %(snapshot)s of volume %(volume)s is to be taken.',
+             {'snapshot': view['id'], 'volume': view['volume_id']})
+    return responses.accepted({'snapshot': view})
+
+
+def delete(app: Any, req: request.Request,
+           snapshot_id: str) -> webob.Response:
+    """DELETE: a snapshot, from its backend too."""
+    return _delete(app, req, snapshot_id, unmanage_only=False)
+
+
+def action(app: Any, req: request.Request,
+           snapshot_id: str) -> webob.Response:
+    """POST: ``os-unmanage``, the only action that there is."""
+    body = validation.body(req, schemas.ACTION)
+    if not body:
+        raise exception.MalformedRequestBody()
+    if 'os-unmanage' not in body:
+        raise exception.Invalid(
+            _('There is no such action: %s. Verify the request body and '
+              'Content-Type header and try again.')
+            % reference.shown(next(iter(body))))
+    validation.body(req, schemas.UNMANAGE)
+    return _delete(app, req, snapshot_id, unmanage_only=True)
+
+
+def _list(app: Any, req: request.Request, *,
+          is_detailed: bool) -> dict[str, Any]:
+    policies.authorize(app.enforcer, req.context, rules.SNAPSHOT_GET_ALL)
+    page = query.page(req, app.conf, _FILTERS)
+    with app.database.reader(req.context) as session:
+        rows = snapshots.list_snapshots(
+            session, req.context, all_projects=page.all_projects,
+            filters=page.filters, limit=page.limit, marker=page.marker)
+        metadata = snapshots.metadata_of(session, [row.id for row in rows])
+    answer: dict[str, Any] = {'snapshots': [
+        _view(app, req, row, metadata.get(row.id, {})) if is_detailed
+        else core_views.snapshot(row, metadata.get(row.id, {}))
+        for row in rows]}
+    if rows and len(rows) >= page.limit:
+        answer['snapshots_links'] = links.to_next(app.conf, req, rows[-1].id)
+    return answer
+
+
+def _get(app: Any, session: orm.Session,
+         context: request_context.RequestContext,
+         snapshot_id: str) -> models.Snapshot:
+    """A snapshot that the requester may see.
+
+    :raises SnapshotNotFound: there is none
+    :raises PolicyNotAuthorized: the policy says no
+    """
+    row = snapshots.get(session, context, snapshot_id)
+    policies.authorize(app.enforcer, context, rules.SNAPSHOT_GET,
+                       _target(row))
+    return row
+
+
+def _target(row: models.Snapshot | models.Volume) -> dict[str, Any]:
+    return {'project_id': row.project_id, 'user_id': row.user_id}
+
+
+def _view(app: Any, req: request.Request, row: models.Snapshot,
+          metadata: dict[str, str]) -> dict[str, Any]:
+    """A snapshot with all that the requester may see of it."""
+    view = views.snapshot(req, row, metadata)
+    try:
+        policies.authorize(app.enforcer, req.context,
+                           rules.SNAPSHOT_EXTENDED, _target(row))
+    except exception.PolicyNotAuthorized:
+        return view
+    return {**view, **views.snapshot_extended(row)}
+
+
+def _snapshottable(req: request.Request,
+                   force: bool | str | None) -> tuple[str, ...]:
+    """The statuses of volumes of which the request takes a snapshot."""
+    forced = strutils.bool_from_string(force)
+    if req.api_version >= _IN_USE_VERSION:
+        if force is not None and not forced:
+            raise exception.Invalid(
+                _("Since microversion 3.66 the 'force' flag is invalid for "
+                  "this request.  For backward compatability, however, when "
+                  "the 'force' flag is passed with a value evaluating to "
+                  "True, it is silently ignored."))
+        forced = True
+    return ('available', 'in-use') if forced else ('available',)
+
+
+@engine.retry
+def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
+            statuses: tuple[str, ...]) -> tuple[dict[str, Any], _Message]:
+    context = req.context
+    metadata = wanted.get('metadata') or {}
+    with app.database.writer(context) as session:
+        # With the volume locked, it is not deleted at the same time.
+        volume = volumes.get(session, context, wanted['volume_id'],
+                             for_update=True)
+        policies.authorize(app.enforcer, context, rules.SNAPSHOT_CREATE,
+                           _target(volume))
+        if volume.status not in statuses:
+            raise exception.InvalidVolume(
+                reason=_('Volume %(vol_id)s status must be %(status)s, but '
+                         'current status is: %(vol_status)s.') % {
+                             'vol_id': volume.id,
+                             'status': ', '.join(statuses),
+                             'vol_status': volume.status})
+        service = backends.ready(
+            session, app.conf, host=hosts.backend(volume.host or ''),
+            cluster=hosts.backend(volume.cluster_name or ''))
+        quota.charge(
+            session, app.conf, context, project_id=context.project_id,
+            volume_type=volume_types.get(session, volume.volume_type_id),
+            snapshots=1,
+            gigabytes=quota.snapshot_gigabytes(app.conf, volume.size),
+            size=volume.size)
+        row = snapshots.create(
+            session, context, volume,
+            name=_stripped(wanted.get('name', wanted.get('display_name'))),
+            description=_stripped(wanted.get('description')),
+            metadata=metadata)
+        return (
+            views.snapshot(req, row, metadata),
+            _Message(services.queue(service), objects.snapshot(
+                row, metadata, pin=service.object_current_version)))
+
+
+def _stripped(text: str | None) -> str | None:
+    return text and text.strip()
+
+
+@engine.retry
+def _withdraw(app: Any, context: request_context.RequestContext,
+              snapshot_id: str) -> None:
+    """Undo :func:`_insert`.
+
+    :raises _TakenUp: a worker was faster
+    """
+    with app.database.writer(context) as session:
+        row = snapshots.get(session, context, snapshot_id)
+        quota.charge(
+            session, app.conf, context, project_id=row.project_id,
+            volume_type=volume_types.get(session, row.volume_type_id),
+            snapshots=-1,
+            gigabytes=-quota.snapshot_gigabytes(app.conf, row.volume_size))
+        if not snapshots.withdraw(session, context, snapshot_id):
+            raise _TakenUp()
+
+
+def _delete(app: Any, req: request.Request, snapshot_id: str, *,
+            unmanage_only: bool) -> webob.Response:
+    message = _start_deletion(app, req.context, snapshot_id,
+                              unmanage_only=unmanage_only)
+    try:
+        app.volume_client.delete_snapshot(
+            req.context, message.queue, message.snapshot,
+            unmanage_only=unmanage_only)
+    except Exception:
+        if _stop_deletion(app, req.context, snapshot_id, message.status):
+            raise
+    LOG.info('Snapshot %(snapshot)s is to be %(done)s.',
+             {'snapshot': snapshot_id,
+              'done': 'let go of' if unmanage_only else 'deleted'})
+    return responses.accepted()
+
+
+@engine.retry
+def _start_deletion(app: Any, context: request_context.RequestContext,
+                    snapshot_id: str, *, unmanage_only: bool) -> _Message:
+    with app.database.reader(context) as session:
+        row = _get(app, session, context, snapshot_id)
+    if unmanage_only:
+        policies.authorize(app.enforcer, context, own_rules.UNMANAGE,
+                           _target(row))
+    policies.authorize(app.enforcer, context, rules.SNAPSHOT_DELETE,
+                       _target(row))
+    with app.database.writer(context) as session:
+        # With the volume locked, requests for its snapshots come one by one.
+        volume = volumes.get(session, context.elevated(), row.volume_id,
+                             for_update=True)
+        row = snapshots.get(session, context, snapshot_id)
+        if row.status not in _DELETABLE:
+            raise exception.InvalidSnapshot(
+                reason=_('Snapshot status must be %s and must not be part '
+                         'of a group.') % ' or '.join(_DELETABLE))
+        service = services.get_volume_service(
+            session, host=hosts.backend(volume.host or ''),
+            cluster=hosts.backend(volume.cluster_name or ''))
+        message = _Message(
+            services.queue(service), objects.snapshot(
+                row, snapshots.metadata(session, snapshot_id),
+                pin=service.object_current_version), row.status)
+        snapshots.update(
+            session, snapshot_id,
+            status='unmanaging' if unmanage_only else 'deleting')
+        return message
+
+
+@engine.retry
+def _stop_deletion(app: Any, context: request_context.RequestContext,
+                   snapshot_id: str, status: str | None) -> bool:
+    """Undo :func:`_start_deletion`.
+
+    :returns: False where a worker was faster
+    """
+    with app.database.writer(context) as session:
+        try:
+            row = snapshots.get(session, context, snapshot_id)
+        except exception.SnapshotNotFound:
+            return False
+        return row.status in ('deleting', 'unmanaging') and snapshots.update(
+            session, snapshot_id, status=status)
