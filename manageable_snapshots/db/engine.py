@@ -15,24 +15,24 @@
 Every error of a database is turned into one of ours here, and only here.
 """
 
-import contextlib
 from collections.abc import Iterator
+import contextlib
 from typing import Any
 
-import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_db import api as db_api
 from oslo_db import exception as db_exc
 from oslo_db import options
 from oslo_db.sqlalchemy import enginefacade
 from oslo_log import log
+import sqlalchemy as sa
 from sqlalchemy import exc as sa_exc
 from sqlalchemy import orm
 
-from manageable_snapshots import context as request_context
-from manageable_snapshots import exception
 from manageable_snapshots.conf import database as database_conf
+from manageable_snapshots import context as request_context
 from manageable_snapshots.db import timeouts
+from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 
 LOG = log.getLogger(__name__)
@@ -88,11 +88,13 @@ class Database:
         self._facade.append_on_engine_create(_set_up)
         try:
             self._engine = self._facade.writer.get_engine()
-        except (sa_exc.ArgumentError, ImportError,
-                db_exc.CantStartEngineError) as error:
-            raise exception.ConfigurationError(
-                option='connection', group='database',
-                reason=str(error)) from error
+        except (sa_exc.NoSuchModuleError, ImportError) as error:
+            raise _misconfigured(
+                _('there is no driver: %s') % error) from error
+        except (sa_exc.ArgumentError, db_exc.CantStartEngineError):
+            # The error would tell the URL, which may have a password.
+            raise _misconfigured(
+                _('it is not the URL of a database.')) from None
 
     @property
     def engine(self) -> sa.engine.Engine:
@@ -108,7 +110,7 @@ class Database:
 
         :raises ServiceUnavailable: the database does not answer in time
         """
-        with errors(), self._facade.reader.using(context) as session:
+        with _errors(), self._facade.reader.using(context) as session:
             yield session
 
     @contextlib.contextmanager
@@ -123,7 +125,7 @@ class Database:
             another transaction was first (see :func:`retry`)
         :raises InvalidInput: the database cannot hold a value
         """
-        with errors(), self._facade.writer.using(context) as session:
+        with _errors(), self._facade.writer.using(context) as session:
             if not session.info.get('write'):
                 session.info['write'] = True
                 session.connection(execution_options={'write': True})
@@ -144,13 +146,8 @@ The function must hold the whole transaction, the ``with`` included.
 
 
 @contextlib.contextmanager
-def errors() -> Iterator[None]:
-    """Turn a database's errors, in the block, into ours.
-
-    :raises ServiceUnavailable: as the database is away
-    :raises Conflict: as another transaction was first
-    :raises InvalidInput: as the database cannot hold a value
-    """
+def _errors() -> Iterator[None]:
+    """Turn what a database raises in the block into errors of ours."""
     try:
         yield
     except (db_exc.DBDeadlock, db_exc.DBDuplicateEntry) as error:
@@ -164,24 +161,32 @@ def errors() -> Iterator[None]:
     except (db_exc.DBDataError, db_exc.DBInvalidUnicodeParameter) as error:
         raise _unfit() from error
     except db_exc.DBError as error:
-        # What oslo.db has no name for: PostgreSQL's data errors, and what a
-        # driver itself refuses to send, a NUL.
+        # oslo.db has no name for PostgreSQL's data errors, nor for what a
+        # driver refuses to send: a NUL, or a number of too many bits.
         if isinstance(error.inner_exception,
                       (sa_exc.DataError, ValueError, OverflowError)):
             raise _unfit() from error
         raise
 
 
+def _misconfigured(reason: str) -> exception.ConfigurationError:
+    return exception.ConfigurationError(
+        option='connection', group='database', reason=reason)
+
+
 def _unavailable(error: Exception) -> exception.ServiceUnavailable:
-    LOG.error('The database is unavailable: %s', error)
+    # The driver's own words: SQLAlchemy adds the statement and its values.
+    inner = getattr(error, 'inner_exception', error)
+    LOG.error('The database is unavailable: %s',
+              getattr(inner, 'orig', None) or inner)
     return exception.ServiceUnavailable(
         _('The database is unavailable at this time.'))
 
 
 def _unfit() -> exception.InvalidInput:
-    return exception.InvalidInput(
-        reason=_('the database cannot hold a value: it is too long, or has a '
-                 'character that the database does not know.'))
+    return exception.InvalidInput(reason=_(
+        'a value is too long or too big, or has a character that the '
+        'database cannot hold.'))
 
 
 def _code(error: db_exc.DBError) -> Any:

@@ -17,17 +17,17 @@ A database that Cinder made is Cinder's to migrate and is left alone.
 
 import os
 
-import sqlalchemy as sa
 from alembic import command
 from alembic import config as alembic_config
 from alembic import migration as alembic_migration
 from alembic import script
 from oslo_config import cfg
+import sqlalchemy as sa
 
 from manageable_snapshots import context
-from manageable_snapshots import exception
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
+from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 
 #: Cinder's is alembic_version, so the two are told apart.

@@ -18,12 +18,18 @@ keys to tables that are not here are plain columns. Rows are never deleted but
 marked, ``deleted`` and ``deleted_at``; times are UTC without a zone.
 """
 
+from typing import Any
+from typing import ClassVar
 import uuid
 
-import sqlalchemy as sa
 from oslo_db.sqlalchemy import models
 from oslo_utils import timeutils
+import sqlalchemy as sa
 from sqlalchemy import orm
+
+# A row's attributes are values, which a type checker takes for columns unless
+# they are declared in a way that SQLAlchemy 1.4 does not know.
+Column: Any = sa.Column
 
 _TABLE_ARGS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8'}
 
@@ -33,14 +39,14 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-class _Row(models.TimestampMixin, models.ModelBase):
+@orm.as_declarative()
+class Base(models.TimestampMixin, models.ModelBase):
     """What every table has."""
 
-    deleted_at = sa.Column(sa.DateTime)
-    deleted = sa.Column(sa.Boolean, default=False)
+    metadata: ClassVar[sa.MetaData]
 
-
-Base = orm.declarative_base(cls=_Row)
+    deleted_at = Column(sa.DateTime)
+    deleted = Column(sa.Boolean, default=False)
 
 
 class Service(Base):
@@ -52,24 +58,24 @@ class Service(Base):
         _TABLE_ARGS,
     )
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    uuid = sa.Column(sa.String(36), default=new_id)
-    cluster_name = sa.Column(sa.String(255))
-    host = sa.Column(sa.String(255))
-    binary = sa.Column(sa.String(255))
-    updated_at = sa.Column(sa.DateTime, default=timeutils.utcnow,
-                           onupdate=timeutils.utcnow)
-    topic = sa.Column(sa.String(255))
-    report_count = sa.Column(sa.Integer, nullable=False, default=0)
-    disabled = sa.Column(sa.Boolean, default=False)
-    availability_zone = sa.Column(sa.String(255))
-    disabled_reason = sa.Column(sa.String(255))
-    modified_at = sa.Column(sa.DateTime)
-    rpc_current_version = sa.Column(sa.String(36))
-    object_current_version = sa.Column(sa.String(36))
-    replication_status = sa.Column(sa.String(36), default='not-capable')
-    active_backend_id = sa.Column(sa.String(255))
-    frozen = sa.Column(sa.Boolean, default=False)
+    id = Column(sa.Integer, primary_key=True)
+    uuid = Column(sa.String(36), default=new_id)
+    cluster_name = Column(sa.String(255))
+    host = Column(sa.String(255))
+    binary = Column(sa.String(255))
+    updated_at = Column(sa.DateTime, default=timeutils.utcnow,
+                        onupdate=timeutils.utcnow)
+    topic = Column(sa.String(255))
+    report_count = Column(sa.Integer, nullable=False, default=0)
+    disabled = Column(sa.Boolean, default=False)
+    availability_zone = Column(sa.String(255))
+    disabled_reason = Column(sa.String(255))
+    modified_at = Column(sa.DateTime)
+    rpc_current_version = Column(sa.String(36))
+    object_current_version = Column(sa.String(36))
+    replication_status = Column(sa.String(36), default='not-capable')
+    active_backend_id = Column(sa.String(255))
+    frozen = Column(sa.Boolean, default=False)
 
 
 class Cluster(Base):
@@ -85,26 +91,26 @@ class Cluster(Base):
         _TABLE_ARGS,
     )
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    name = sa.Column(sa.String(255), nullable=False)
-    binary = sa.Column(sa.String(255), nullable=False)
-    disabled = sa.Column(sa.Boolean, default=False)
-    disabled_reason = sa.Column(sa.String(255))
-    race_preventer = sa.Column(sa.Integer, nullable=False, default=0)
-    replication_status = sa.Column(sa.String(36), default='not-capable')
-    active_backend_id = sa.Column(sa.String(255))
-    frozen = sa.Column(sa.Boolean, nullable=False, default=False,
-                       server_default=sa.false())
+    id = Column(sa.Integer, primary_key=True)
+    name = Column(sa.String(255), nullable=False)
+    binary = Column(sa.String(255), nullable=False)
+    disabled = Column(sa.Boolean, default=False)
+    disabled_reason = Column(sa.String(255))
+    race_preventer = Column(sa.Integer, nullable=False, default=0)
+    replication_status = Column(sa.String(36), default='not-capable')
+    active_backend_id = Column(sa.String(255))
+    frozen = Column(sa.Boolean, nullable=False, default=False,
+                    server_default=sa.false())
 
 
 class VolumeType(Base):
     __tablename__ = 'volume_types'
     __table_args__ = _TABLE_ARGS
 
-    id = sa.Column(sa.String(36), primary_key=True, default=new_id)
-    name = sa.Column(sa.String(255))
-    description = sa.Column(sa.String(255))
-    is_public = sa.Column(sa.Boolean, default=True)
+    id = Column(sa.String(36), primary_key=True, default=new_id)
+    name = Column(sa.String(255))
+    description = Column(sa.String(255))
+    is_public = Column(sa.Boolean, default=True)
 
 
 class Volume(Base):
@@ -118,43 +124,43 @@ class Volume(Base):
         _TABLE_ARGS,
     )
 
-    id = sa.Column(sa.String(36), primary_key=True, default=new_id)
-    _name_id = sa.Column(sa.String(36))
-    ec2_id = sa.Column(sa.String(255))
-    user_id = sa.Column(sa.String(255))
-    project_id = sa.Column(sa.String(255))
-    snapshot_id = sa.Column(sa.String(36))
-    cluster_name = sa.Column(sa.String(255))
-    host = sa.Column(sa.String(255))
-    size = sa.Column(sa.Integer)
-    availability_zone = sa.Column(sa.String(255))
-    status = sa.Column(sa.String(255))
-    attach_status = sa.Column(sa.String(255))
-    migration_status = sa.Column(sa.String(255))
-    scheduled_at = sa.Column(sa.DateTime)
-    launched_at = sa.Column(sa.DateTime)
-    terminated_at = sa.Column(sa.DateTime)
-    display_name = sa.Column(sa.String(255))
-    display_description = sa.Column(sa.String(255))
-    provider_location = sa.Column(sa.String(256))
-    provider_auth = sa.Column(sa.String(256))
-    provider_geometry = sa.Column(sa.String(255))
-    provider_id = sa.Column(sa.String(255))
-    volume_type_id = sa.Column(sa.String(36), nullable=False)
-    source_volid = sa.Column(sa.String(36))
-    encryption_key_id = sa.Column(sa.String(36))
-    consistencygroup_id = sa.Column(sa.String(36))
-    group_id = sa.Column(sa.String(36))
-    bootable = sa.Column(sa.Boolean, default=False)
-    multiattach = sa.Column(sa.Boolean, default=False)
-    replication_status = sa.Column(sa.String(255))
-    replication_extended_status = sa.Column(sa.String(255))
-    replication_driver_data = sa.Column(sa.String(255))
-    previous_status = sa.Column(sa.String(255))
-    service_uuid = sa.Column(sa.String(36), sa.ForeignKey('services.uuid'))
-    shared_targets = sa.Column(sa.Boolean, default=True)
-    use_quota = sa.Column(sa.Boolean, nullable=False, default=True,
-                          server_default=sa.true())
+    id = Column(sa.String(36), primary_key=True, default=new_id)
+    _name_id = Column(sa.String(36))
+    ec2_id = Column(sa.String(255))
+    user_id = Column(sa.String(255))
+    project_id = Column(sa.String(255))
+    snapshot_id = Column(sa.String(36))
+    cluster_name = Column(sa.String(255))
+    host = Column(sa.String(255))
+    size = Column(sa.Integer)
+    availability_zone = Column(sa.String(255))
+    status = Column(sa.String(255))
+    attach_status = Column(sa.String(255))
+    migration_status = Column(sa.String(255))
+    scheduled_at = Column(sa.DateTime)
+    launched_at = Column(sa.DateTime)
+    terminated_at = Column(sa.DateTime)
+    display_name = Column(sa.String(255))
+    display_description = Column(sa.String(255))
+    provider_location = Column(sa.String(256))
+    provider_auth = Column(sa.String(256))
+    provider_geometry = Column(sa.String(255))
+    provider_id = Column(sa.String(255))
+    volume_type_id = Column(sa.String(36), nullable=False)
+    source_volid = Column(sa.String(36))
+    encryption_key_id = Column(sa.String(36))
+    consistencygroup_id = Column(sa.String(36))
+    group_id = Column(sa.String(36))
+    bootable = Column(sa.Boolean, default=False)
+    multiattach = Column(sa.Boolean, default=False)
+    replication_status = Column(sa.String(255))
+    replication_extended_status = Column(sa.String(255))
+    replication_driver_data = Column(sa.String(255))
+    previous_status = Column(sa.String(255))
+    service_uuid = Column(sa.String(36), sa.ForeignKey('services.uuid'))
+    shared_targets = Column(sa.Boolean, default=True)
+    use_quota = Column(sa.Boolean, nullable=False, default=True,
+                       server_default=sa.true())
 
     @property
     def name_id(self) -> str:
@@ -169,11 +175,11 @@ class VolumeMetadata(Base):
     __tablename__ = 'volume_metadata'
     __table_args__ = _TABLE_ARGS
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    volume_id = sa.Column(sa.String(36), sa.ForeignKey('volumes.id'),
-                          nullable=False, index=True)
-    key = sa.Column(sa.String(255))
-    value = sa.Column(sa.String(255))
+    id = Column(sa.Integer, primary_key=True)
+    volume_id = Column(sa.String(36), sa.ForeignKey('volumes.id'),
+                       nullable=False, index=True)
+    key = Column(sa.String(255))
+    value = Column(sa.String(255))
 
 
 class Snapshot(Base):
@@ -185,39 +191,39 @@ class Snapshot(Base):
         _TABLE_ARGS,
     )
 
-    id = sa.Column(sa.String(36), primary_key=True, default=new_id)
-    volume_id = sa.Column(
+    id = Column(sa.String(36), primary_key=True, default=new_id)
+    volume_id = Column(
         sa.String(36),
         sa.ForeignKey('volumes.id', name='snapshots_volume_id_fkey'),
         nullable=False, index=True)
-    user_id = sa.Column(sa.String(255))
-    project_id = sa.Column(sa.String(255))
-    cgsnapshot_id = sa.Column(sa.String(36))
-    group_snapshot_id = sa.Column(sa.String(36))
-    status = sa.Column(sa.String(255))
-    progress = sa.Column(sa.String(255))
-    volume_size = sa.Column(sa.Integer)
-    scheduled_at = sa.Column(sa.DateTime)
-    display_name = sa.Column(sa.String(255))
-    display_description = sa.Column(sa.String(255))
-    encryption_key_id = sa.Column(sa.String(36))
-    volume_type_id = sa.Column(sa.String(36), nullable=False)
-    provider_location = sa.Column(sa.String(255))
-    provider_id = sa.Column(sa.String(255))
-    provider_auth = sa.Column(sa.String(255))
-    use_quota = sa.Column(sa.Boolean, nullable=False, default=True,
-                          server_default=sa.true())
+    user_id = Column(sa.String(255))
+    project_id = Column(sa.String(255))
+    cgsnapshot_id = Column(sa.String(36))
+    group_snapshot_id = Column(sa.String(36))
+    status = Column(sa.String(255))
+    progress = Column(sa.String(255))
+    volume_size = Column(sa.Integer)
+    scheduled_at = Column(sa.DateTime)
+    display_name = Column(sa.String(255))
+    display_description = Column(sa.String(255))
+    encryption_key_id = Column(sa.String(36))
+    volume_type_id = Column(sa.String(36), nullable=False)
+    provider_location = Column(sa.String(255))
+    provider_id = Column(sa.String(255))
+    provider_auth = Column(sa.String(255))
+    use_quota = Column(sa.Boolean, nullable=False, default=True,
+                       server_default=sa.true())
 
 
 class SnapshotMetadata(Base):
     __tablename__ = 'snapshot_metadata'
     __table_args__ = _TABLE_ARGS
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    snapshot_id = sa.Column(sa.String(36), sa.ForeignKey('snapshots.id'),
-                            nullable=False, index=True)
-    key = sa.Column(sa.String(255))
-    value = sa.Column(sa.String(255))
+    id = Column(sa.Integer, primary_key=True)
+    snapshot_id = Column(sa.String(36), sa.ForeignKey('snapshots.id'),
+                         nullable=False, index=True)
+    key = Column(sa.String(255))
+    value = Column(sa.String(255))
 
 
 class Quota(Base):
@@ -226,10 +232,10 @@ class Quota(Base):
     __tablename__ = 'quotas'
     __table_args__ = _TABLE_ARGS
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    project_id = sa.Column(sa.String(255))
-    resource = sa.Column(sa.String(300), nullable=False)
-    hard_limit = sa.Column(sa.Integer)
+    id = Column(sa.Integer, primary_key=True)
+    project_id = Column(sa.String(255))
+    resource = Column(sa.String(300), nullable=False)
+    hard_limit = Column(sa.Integer)
 
 
 class QuotaClass(Base):
@@ -238,10 +244,10 @@ class QuotaClass(Base):
     __tablename__ = 'quota_classes'
     __table_args__ = _TABLE_ARGS
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    class_name = sa.Column(sa.String(255), index=True)
-    resource = sa.Column(sa.String(300))
-    hard_limit = sa.Column(sa.Integer)
+    id = Column(sa.Integer, primary_key=True)
+    class_name = Column(sa.String(255), index=True)
+    resource = Column(sa.String(300))
+    hard_limit = Column(sa.Integer)
 
 
 class QuotaUsage(Base):
@@ -259,13 +265,13 @@ class QuotaUsage(Base):
         _TABLE_ARGS,
     )
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    project_id = sa.Column(sa.String(255), index=True)
-    resource = sa.Column(sa.String(300))
-    in_use = sa.Column(sa.Integer, nullable=False)
-    reserved = sa.Column(sa.Integer, nullable=False)
-    until_refresh = sa.Column(sa.Integer)
-    race_preventer = sa.Column(sa.Boolean, default=True)
+    id = Column(sa.Integer, primary_key=True)
+    project_id = Column(sa.String(255), index=True)
+    resource = Column(sa.String(300))
+    in_use = Column(sa.Integer, nullable=False)
+    reserved = Column(sa.Integer, nullable=False)
+    until_refresh = Column(sa.Integer)
+    race_preventer = Column(sa.Boolean, default=True)
 
 
 class Reservation(Base):
@@ -278,11 +284,11 @@ class Reservation(Base):
         _TABLE_ARGS,
     )
 
-    id = sa.Column(sa.Integer, primary_key=True)
-    uuid = sa.Column(sa.String(36), nullable=False, default=new_id)
-    usage_id = sa.Column(sa.Integer, sa.ForeignKey('quota_usages.id'),
-                         index=True)
-    project_id = sa.Column(sa.String(255), index=True)
-    resource = sa.Column(sa.String(300))
-    delta = sa.Column(sa.Integer, nullable=False)
-    expire = sa.Column(sa.DateTime)
+    id = Column(sa.Integer, primary_key=True)
+    uuid = Column(sa.String(36), nullable=False, default=new_id)
+    usage_id = Column(sa.Integer, sa.ForeignKey('quota_usages.id'),
+                      index=True)
+    project_id = Column(sa.String(255), index=True)
+    resource = Column(sa.String(300))
+    delta = Column(sa.Integer, nullable=False)
+    expire = Column(sa.DateTime)

@@ -12,15 +12,19 @@
 
 """What the queries for several tables have in common."""
 
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from oslo_utils import timeutils
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from manageable_snapshots import context as request_context
-from manageable_snapshots.db import models
+
+# SQLite of old takes 999 parameters in a query.
+_CHUNK = 500
 
 
 def live(model: Any) -> Any:
@@ -69,7 +73,7 @@ def update(session: orm.Session, model: Any, *conditions: Any,
 
     :returns: how many there were
     """
-    result = session.execute(
+    result: Any = session.execute(
         sa.update(model).where(live(model), *conditions).values(**values),
         execution_options={'synchronize_session': False})
     return result.rowcount
@@ -86,16 +90,34 @@ def delete(session: orm.Session, model: Any, *conditions: Any,
                   deleted_at=timeutils.utcnow(), **values)
 
 
-def metadata(session: orm.Session, model: Any,
-             column: Any, owner_id: str) -> dict[str, str]:
-    """The live key-value pairs of a volume or snapshot."""
-    query = sa.select(model.key, model.value).where(
-        column == owner_id, live(model))
-    return {key: value for key, value in session.execute(query)}
+def chunks(values: Iterable[str]) -> Iterator[list[str]]:
+    """The different values, so many at a time as one query takes."""
+    different = list(dict.fromkeys(values))
+    for start in range(0, len(different), _CHUNK):
+        yield different[start:start + _CHUNK]
 
 
-def add_metadata(session: orm.Session, model: type[models.Base],
+def metadata_of(session: orm.Session, model: Any, owner: str,
+                ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The live key-value pairs of volumes or snapshots, by their ids.
+
+    :param owner: the column that has the id
+    :param ids: of whom; one without any pair is left out
+    """
+    column = getattr(model, owner)
+    found: dict[str, dict[str, str]] = {}
+    for chunk in chunks(ids):
+        rows = session.execute(
+            sa.select(column, model.key, model.value).where(
+                column.in_(chunk), live(model)))
+        for owner_id, key, value in rows:
+            found.setdefault(owner_id, {})[key] = value
+    return found
+
+
+def add_metadata(session: orm.Session, model: Any,
                  values: Mapping[str, str] | None, **owner: str) -> None:
     """Insert the key-value pairs of a new volume or snapshot."""
     session.add_all(model(key=key, value=value, **owner)
                     for key, value in (values or {}).items())
+    session.flush()

@@ -23,15 +23,15 @@ limits as it does in Cinder.
 import datetime
 from typing import Any
 
-import sqlalchemy as sa
 from oslo_config import cfg
 from oslo_log import log
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from manageable_snapshots import context as request_context
-from manageable_snapshots import exception
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
+from manageable_snapshots import exception
 
 LOG = log.getLogger(__name__)
 

@@ -14,14 +14,14 @@
 
 import datetime
 
-import sqlalchemy as sa
 from oslo_utils import timeutils
+import sqlalchemy as sa
 from sqlalchemy import orm
 
-from manageable_snapshots import exception
-from manageable_snapshots import hosts
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
+from manageable_snapshots import exception
+from manageable_snapshots import hosts
 
 VOLUME_BINARY = 'cinder-volume'
 

@@ -17,22 +17,22 @@ only one who knew. So the reference stays with the row for as long as that is
 ``creating``: in columns that a snapshot gets a use for when it is available.
 """
 
+from collections.abc import Iterable
+from collections.abc import Mapping
 import datetime
 import json
 import re
-from collections.abc import Iterable
-from collections.abc import Mapping
 from typing import Any
 
-import sqlalchemy as sa
 from oslo_utils import timeutils
+import sqlalchemy as sa
 from sqlalchemy import orm
 
 from manageable_snapshots import context as request_context
-from manageable_snapshots import exception
-from manageable_snapshots import hosts
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
+from manageable_snapshots import exception
+from manageable_snapshots import hosts
 
 CREATING = 'creating'
 AVAILABLE = 'available'
@@ -51,9 +51,6 @@ _COLUMN_LENGTH = 255
 _PREFIX = 'manageable-snapshots ref '
 _TOO_LONG = _PREFIX + 'too long'
 _NO_REFERENCE = dict.fromkeys(_REFERENCE_COLUMNS)
-
-# Ids in one query: SQLite of old takes 999 parameters.
-_CHUNK = 500
 
 # What MariaDB's utf8mb3 lacks: characters beyond the basic plane, and the
 # halves of them that JSON can bring, which no database takes.
@@ -118,14 +115,19 @@ def create(session: orm.Session, context: request_context.RequestContext,
     session.flush()
     query.add_metadata(session, models.SnapshotMetadata, metadata,
                        snapshot_id=snapshot.id)
-    session.flush()
     return snapshot
 
 
 def metadata(session: orm.Session, snapshot_id: str) -> dict[str, str]:
     """A snapshot's metadata."""
-    return query.metadata(session, models.SnapshotMetadata,
-                          models.SnapshotMetadata.snapshot_id, snapshot_id)
+    return metadata_of(session, [snapshot_id]).get(snapshot_id, {})
+
+
+def metadata_of(session: orm.Session,
+                ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The metadata of several snapshots, by id; those without are left out."""
+    return query.metadata_of(session, models.SnapshotMetadata, 'snapshot_id',
+                             ids)
 
 
 def record_reference(session: orm.Session, snapshot_id: str,
@@ -154,9 +156,11 @@ def recorded_reference(
         return None
     text = ''.join(getattr(snapshot, column) or ''
                    for column in _REFERENCE_COLUMNS)
-    if text == _TOO_LONG:
+    try:
+        return json.loads(text.removeprefix(_PREFIX))
+    except ValueError:
+        # Too long, or some other program has written to the columns.
         return None
-    return json.loads(text.removeprefix(_PREFIX))
 
 
 def adopting(session: orm.Session, volume_id: str) -> list[models.Snapshot]:
@@ -173,15 +177,14 @@ def managed_ids(session: orm.Session, ids: Iterable[str],
     :param ids: ids of snapshots, as the backend's names have them
     :param queue: ``host@backend`` or ``cluster@backend``
     """
-    wanted = list(dict.fromkeys(ids))
-    managed = set()
-    for start in range(0, len(wanted), _CHUNK):
+    managed: set[str] = set()
+    for chunk in query.chunks(ids):
         rows = session.execute(
             sa.select(models.Snapshot.id, models.Volume.host,
                       models.Volume.cluster_name)
             .join(models.Volume,
                   models.Volume.id == models.Snapshot.volume_id)
-            .where(models.Snapshot.id.in_(wanted[start:start + _CHUNK]),
+            .where(models.Snapshot.id.in_(chunk),
                    query.live(models.Snapshot)))
         managed.update(row.id for row in rows if _is_on(row, queue))
     return managed
@@ -204,15 +207,16 @@ def creating_on(session: orm.Session, queue: str, *, older_than: float = 0,
                     _PREFIX, autoescape=True),
                 models.Snapshot.created_at <= made_before,
                 query.live(models.Volume),
-                sa.or_(*(condition for column in (models.Volume.host,
-                                                  models.Volume.cluster_name)
-                         for condition in (
-                             column == queue,
-                             column.startswith(queue + '#',
-                                               autoescape=True)))))
+                sa.or_(
+                    models.Volume.host == queue,
+                    models.Volume.host.startswith(
+                        queue + '#', autoescape=True),
+                    models.Volume.cluster_name == queue,
+                    models.Volume.cluster_name.startswith(
+                        queue + '#', autoescape=True)))
     if limit is not None:
         statement = statement.limit(limit)
-    # LIKE takes no notice of case, except on PostgreSQL.
+    # The comparisons above take no notice of case, except on PostgreSQL.
     return [row.Snapshot for row in session.execute(statement)
             if _is_on(row, queue)]
 
@@ -259,7 +263,8 @@ def make_error(session: orm.Session, snapshot_id: str, reason: str) -> bool:
     if not _leave_creating(session, snapshot_id, ERROR, **_NO_REFERENCE):
         return False
     text = _NOT_IN_UTF8MB3.sub('\ufffd', reason.replace('\0', ''))
-    text = text[:_COLUMN_LENGTH]
+    if len(text) > _COLUMN_LENGTH:
+        text = text[:_COLUMN_LENGTH - 3] + '...'
     if not query.update(session, models.SnapshotMetadata,
                         models.SnapshotMetadata.snapshot_id == snapshot_id,
                         models.SnapshotMetadata.key == ERROR_KEY,
@@ -328,7 +333,6 @@ def _columns(reference: Mapping[str, str] | str) -> dict[str, str | None]:
         json.dumps(reference, ensure_ascii=False))
     if len(text) > len(_REFERENCE_COLUMNS) * _COLUMN_LENGTH:
         text = _TOO_LONG
-    return {column: text[start:start + _COLUMN_LENGTH] or None
-            for start, column in zip(range(0, 3 * _COLUMN_LENGTH,
-                                           _COLUMN_LENGTH),
-                                     _REFERENCE_COLUMNS)}
+    return {column: text[number * _COLUMN_LENGTH:
+                         (number + 1) * _COLUMN_LENGTH] or None
+            for number, column in enumerate(_REFERENCE_COLUMNS)}

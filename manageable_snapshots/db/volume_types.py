@@ -15,9 +15,9 @@
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from manageable_snapshots import exception
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
+from manageable_snapshots import exception
 
 #: The type of a volume that was made without one, since Cinder 15.
 DEFAULT_NAME = '__DEFAULT__'

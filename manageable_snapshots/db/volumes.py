@@ -12,6 +12,8 @@
 
 """Volumes."""
 
+import collections
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,10 +21,11 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from manageable_snapshots import context as request_context
-from manageable_snapshots import exception
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
 from manageable_snapshots.db import volume_types
+from manageable_snapshots import exception
+from manageable_snapshots import hosts
 
 
 def get(session: orm.Session, context: request_context.RequestContext,
@@ -78,7 +81,6 @@ def create(session: orm.Session, values: Mapping[str, Any]) -> models.Volume:
     session.flush()
     query.add_metadata(session, models.VolumeMetadata, metadata,
                        volume_id=volume.id)
-    session.flush()
     return volume
 
 
@@ -105,5 +107,21 @@ def delete(session: orm.Session, volume_id: str) -> bool:
 
 def metadata(session: orm.Session, volume_id: str) -> dict[str, str]:
     """A volume's metadata."""
-    return query.metadata(session, models.VolumeMetadata,
-                          models.VolumeMetadata.volume_id, volume_id)
+    return metadata_of(session, [volume_id]).get(volume_id, {})
+
+
+def metadata_of(session: orm.Session,
+                ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The metadata of several volumes, by id; those without are left out."""
+    return query.metadata_of(session, models.VolumeMetadata, 'volume_id',
+                             ids)
+
+
+def count_by_host(session: orm.Session) -> dict[str, int]:
+    """How many volumes each ``host@backend`` has."""
+    numbers: collections.Counter[str] = collections.Counter()
+    for host, number in session.execute(
+            sa.select(models.Volume.host, sa.func.count())
+            .where(query.live(models.Volume)).group_by(models.Volume.host)):
+        numbers[hosts.backend(host or '')] += number
+    return dict(numbers)

@@ -15,8 +15,8 @@
 import datetime
 import uuid
 
-import sqlalchemy as sa
 from alembic import op
+import sqlalchemy as sa
 
 revision = '2f6c0a1d9b34'
 down_revision = None
