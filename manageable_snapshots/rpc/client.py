@@ -13,9 +13,9 @@
 """Requests to the volume services, each within its time.
 
 oslo.messaging waits for a broker that is away as long as it takes, and for
-one that hangs until its heartbeats are missed. Therefore every request runs
-in a thread of its own, of which there are only so many, and who asked waits
-no longer than configured.
+one that hangs until heartbeats are missed. So every request runs in a thread
+of its own, of which there are only so many, and who asked waits no longer
+than configured.
 """
 
 import concurrent.futures
@@ -32,44 +32,61 @@ from manageable_snapshots import context as request_context
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
+from manageable_snapshots.rpc import in_process
 from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import serializer
 from manageable_snapshots.rpc import versions
 
 LOG = logging.getLogger(__name__)
 
-#: requests under way at the same time, in one process. Fewer casts than
-#: oslo.messaging has connections (rpc_conn_pool_size, 30): it waits for a
-#: free one without a limit.
+#: Casts under way at the same time, in one process. Fewer than
+#: oslo.messaging has connections (rpc_conn_pool_size, 30): for a free one it
+#: waits without a limit.
 CASTS = 24
+
+#: calls under way at the same time, in one process
 CALLS = 64
 
-#: seconds between two attempts to reach the broker
-_PAUSE = 0.2
+#: seconds between two attempts to hand a message over; they double
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 1.6
 
 #: most characters of a remote error's message that a user sees
 _MESSAGE_LENGTH = 1000
+
+_NOT_SENT = (messaging.MessagingException, messaging.MessageUndeliverable)
+
+#: a topic that nobody listens to
+_NOWHERE = 'manageable-snapshots-nowhere'
+
+
+class _TooLate(Exception):
+    """It was not done in time; it may be yet."""
 
 
 class VolumeClient:
     """Asks volume services, ours or Cinder's.
 
+    ``queue`` arguments name the backend or cluster, ``host@backend``; a
+    pool, ``host@backend#pool``, makes no difference.
+
     :param conf: the configuration
-    :param transport: from ``transport.get_transport`` or ``in_process``
+    :param transport: from ``transport.get_transport`` or
+        ``transport.in_process``
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
                  transport: messaging.Transport) -> None:
-        self._conf = conf.manageable_snapshots
-        target = messaging.Target(topic=versions.VOLUME_TOPIC,
-                                  version=versions.BASE_VERSION)
-        # An attempt ends with the first error; whether there is time for
-        # another one is decided here. A message for a queue that does not
-        # exist is an error.
+        self._rpc_timeout = conf.manageable_snapshots.rpc_timeout
+        self._list_timeout = conf.manageable_snapshots.list_timeout
+        # retry=0: an attempt ends with the first error; whether there is
+        # time for another one is decided here.
         self._client = messaging.get_rpc_client(
-            transport, target, retry=0,
-            serializer=serializer.RequestContextSerializer(),
-            transport_options=messaging.TransportOptions(at_least_once=True))
+            transport,
+            messaging.Target(topic=versions.VOLUME_TOPIC,
+                             version=versions.BASE_VERSION),
+            retry=0, serializer=serializer.RequestContextSerializer())
+        self._has_broker = not isinstance(transport, in_process.Transport)
         self._casts = threading.BoundedSemaphore(CASTS)
         self._calls = threading.BoundedSemaphore(CALLS)
 
@@ -80,48 +97,29 @@ class VolumeClient:
             sort_dirs: list[str]) -> list[dict[str, Any]]:
         """A page of a backend's snapshots.
 
-        :param queue: the backend or cluster, ``host@backend``
         :param marker: the reference after which the page starts
         :returns: dicts with ``reference``, ``source_reference``, ``size``
             (GiB), ``safe_to_manage``, ``reason_not_safe``, ``cinder_id``
             and ``extra_info``
-        :raises InvalidInput: the backend says that the request is wrong
+        :raises Invalid: the backend says that the request is wrong
         :raises DriverCannot: the backend's driver cannot list
         :raises BackendTimeout: no answer within ``list_timeout``
         :raises ServiceUnavailable: no broker or no service is there
         """
         objects.refuse(marker)
-        timeout = self._conf.list_timeout
-        client = self._prepare(queue, versions.LIST_VERSION, timeout=timeout)
-        reached = threading.Event()
-
-        def call(deadline: float) -> Any:
-            return client.call(
-                context, 'get_manageable_snapshots', marker=marker,
-                limit=limit, offset=offset, sort_keys=sort_keys,
-                sort_dirs=sort_dirs, want_objects=True)
-
-        try:
-            entries = objects.plain(
-                self._within(timeout, self._calls, call))
-        except (messaging.MessagingTimeout, TimeoutError):
-            raise exception.BackendTimeout(
-                host=queue, seconds=timeout) from None
-        except messaging.RemoteError as error:
-            raise _translated(error.exc_type, error.value, queue) from None
-        except NotImplementedError:
-            raise _translated('NotImplementedError', '', queue) from None
-        if not isinstance(entries, list) or not all(
-                isinstance(entry, dict) for entry in entries):
-            raise exception.ServiceUnavailable()
-        return entries
+        self._reach_broker(context)
+        entries = self._call(
+            context, queue, 'get_manageable_snapshots',
+            versions.LIST_VERSION, self._list_timeout, marker=marker,
+            limit=limit, offset=offset, sort_keys=sort_keys,
+            sort_dirs=sort_dirs, want_objects=True)
+        return _entries(entries, queue)
 
     def manage_existing_snapshot(
             self, context: request_context.RequestContext, queue: str,
             snapshot: dict[str, Any], ref: Any) -> None:
         """Have a snapshot adopted.
 
-        :param queue: the backend or cluster, ``host@backend``
         :param snapshot: from ``objects.snapshot``
         :param ref: the reference, an object or a string
         :raises InvalidInput: the reference cannot be sent
@@ -136,6 +134,7 @@ class VolumeClient:
             snapshot: dict[str, Any]) -> None:
         """Have a snapshot taken.
 
+        :param snapshot: from ``objects.snapshot``
         :raises ServiceUnavailable: no broker or no service is there
         """
         self._cast(context, queue, 'create_snapshot', snapshot=snapshot)
@@ -143,8 +142,10 @@ class VolumeClient:
     def delete_snapshot(
             self, context: request_context.RequestContext, queue: str,
             snapshot: dict[str, Any], unmanage_only: bool = False) -> None:
-        """Have a snapshot deleted, or let go of.
+        """Have a snapshot deleted.
 
+        :param snapshot: from ``objects.snapshot``
+        :param unmanage_only: it stays on the backend
         :raises ServiceUnavailable: no broker or no service is there
         """
         self._cast(context, queue, 'delete_snapshot', snapshot=snapshot,
@@ -153,7 +154,7 @@ class VolumeClient:
     def create_volume(
             self, context: request_context.RequestContext, queue: str,
             volume: dict[str, Any]) -> None:
-        """Have a volume made.
+        """Have a volume made, on this backend and no other.
 
         :param volume: from ``objects.volume``
         :raises ServiceUnavailable: no broker or no service is there
@@ -168,76 +169,168 @@ class VolumeClient:
             cascade: bool = False) -> None:
         """Have a volume deleted.
 
+        :param volume: from ``objects.volume``
+        :param unmanage_only: it stays on the backend
+        :param cascade: its snapshots are deleted as well
         :raises ServiceUnavailable: no broker or no service is there
         """
         self._cast(context, queue, 'delete_volume', volume=volume,
                    unmanage_only=unmanage_only, cascade=cascade)
 
     def _prepare(self, queue: str, version: str, **options: Any) -> Any:
-        backend = hosts.backend(queue)
+        # A message for a queue that does not exist is an error, else it
+        # would vanish.
         return self._client.prepare(
-            topic=f'{versions.VOLUME_TOPIC}.{backend}',
-            server=hosts.host(queue), version=version, **options)
+            topic=f'{versions.VOLUME_TOPIC}.{hosts.backend(queue)}',
+            server=hosts.host(queue), version=version,
+            transport_options=messaging.TransportOptions(at_least_once=True),
+            **options)
 
     def _cast(self, context: request_context.RequestContext, queue: str,
               method: str, **arguments: Any) -> None:
-        client = self._prepare(queue, versions.BASE_VERSION)
-        seconds = self._conf.rpc_timeout
+        self._hand_over(self._prepare(queue, versions.BASE_VERSION), context,
+                        method, arguments, queue)
 
-        def cast(deadline: float) -> None:
+    def _reach_broker(self, context: request_context.RequestContext) -> None:
+        """See whether the broker takes messages.
+
+        It takes this one and throws it away. A call has to wait for a slow
+        backend; this way it does not wait as long for a broker that hangs.
+        """
+        if self._has_broker:
+            self._hand_over(self._client.prepare(topic=_NOWHERE), context,
+                            'nothing', {}, _('the message broker'))
+
+    def _hand_over(self, client: Any, context: request_context.RequestContext,
+                   method: str, arguments: dict[str, Any],
+                   to: str) -> None:
+        deadline = time.monotonic() + self._rpc_timeout
+
+        def cast() -> None:
+            pause = _FIRST_PAUSE
             while True:
                 try:
-                    return client.cast(context, method, **arguments)
-                except messaging.MessagingException as error:
-                    if time.monotonic() + _PAUSE >= deadline:
+                    client.cast(context, method, **arguments)
+                    return
+                except _NOT_SENT as error:
+                    if time.monotonic() + pause >= deadline:
                         raise
-                    LOG.info('%s is not reached yet: %s', queue, error)
-                    time.sleep(_PAUSE)
+                    LOG.debug('%s is not reached, trying again: %s', to,
+                              error)
+                time.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
 
         try:
-            self._within(seconds, self._casts, cast)
-        except (messaging.MessagingException, TimeoutError) as error:
-            LOG.error('%s was not handed over to %s within %s seconds: %s',
-                      method, queue, seconds, error or 'no answer')
+            self._within(self._rpc_timeout, self._casts, cast)
+        except (_TooLate, *_NOT_SENT) as error:
+            LOG.error('%s was not reached within %d seconds: %s', to,
+                      self._rpc_timeout, error)
+            raise exception.ServiceUnavailable() from None
+
+    def _call(self, context: request_context.RequestContext, queue: str,
+              method: str, version: str, seconds: int,
+              **arguments: Any) -> Any:
+        # The service says at half of this time that it is at work, else it
+        # counts as dead.
+        monitor = max(self._rpc_timeout, 2)
+        client = self._prepare(
+            queue, version, timeout=seconds,
+            call_monitor_timeout=monitor if monitor < seconds else None)
+        started = time.monotonic()
+
+        def call() -> Any:
+            try:
+                return client.call(context, method, **arguments)
+            except messaging.RemoteError as error:
+                raise _translated(
+                    error.exc_type, error.value, queue) from None
+            except _NOT_SENT:
+                raise
+            except Exception as error:
+                # oslo.messaging raises Python's own exceptions as they were.
+                raise _translated(
+                    type(error).__name__, str(error), queue) from None
+
+        try:
+            return self._within(seconds + 1, self._calls, call)
+        except (_TooLate, messaging.MessagingTimeout) as error:
+            LOG.error('%s did not answer: %s', queue, error)
+            if time.monotonic() - started >= seconds:
+                raise exception.BackendTimeout(
+                    host=queue, seconds=seconds) from None
+            raise exception.ServiceUnavailable() from None
+        except _NOT_SENT as error:
+            LOG.error('%s was not reached: %s', queue, error)
             raise exception.ServiceUnavailable() from None
 
     def _within(self, seconds: float, slots: threading.BoundedSemaphore,
-                function: Callable[[float], Any]) -> Any:
-        """Run a function for at most so long.
+                function: Callable[[], Any]) -> Any:
+        """Run a function, and wait for it at most so long.
 
-        :param function: takes the time, monotonic, after which nobody waits
-            for it
-        :raises TimeoutError: it goes on without us
+        :raises _TooLate: it goes on without us
         :raises ServiceUnavailable: too many go on already
         """
         if not slots.acquire(blocking=False):
+            LOG.error('Too many requests wait for the message broker or for '
+                      'an answer; another one is refused.')
             raise exception.ServiceUnavailable()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        deadline = time.monotonic() + seconds
 
         def run() -> None:
             try:
-                future.set_result(function(deadline))
-            except BaseException as error:
+                future.set_result(function())
+            except Exception as error:
                 future.set_exception(error)
             finally:
                 slots.release()
 
         # A daemon, unlike the threads of an executor: the process must be
-        # able to end while a broker hangs.
-        threading.Thread(target=run, name='rpc', daemon=True).start()
-        return future.result(seconds)
+        # able to end while the broker hangs.
+        try:
+            threading.Thread(target=run, name='rpc', daemon=True).start()
+        except RuntimeError as error:
+            slots.release()
+            LOG.error('No thread for a request: %s', error)
+            raise exception.ServiceUnavailable() from None
+        concurrent.futures.wait([future], seconds)
+        if not future.done():
+            raise _TooLate(f'no reply after {seconds} seconds')
+        return future.result()
+
+
+def _entries(value: Any, queue: str) -> list[dict[str, Any]]:
+    try:
+        entries = objects.plain(value)
+    except exception.InvalidInput:
+        entries = None
+    if not isinstance(entries, list) or not all(
+            isinstance(entry, dict)
+            and isinstance(entry.get('reference'), dict)
+            for entry in entries):
+        LOG.error('%s answered a list with what is none.', queue)
+        raise _failed(queue)
+    return entries
+
+
+def _failed(queue: str) -> exception.ManageableSnapshotsException:
+    return exception.ManageableSnapshotsException(
+        message=_('The backend %s could not list its snapshots.') % queue)
 
 
 def _translated(name: str, message: str | None,
                 queue: str) -> exception.ManageableSnapshotsException:
-    """What a remote error means for who asked."""
-    first = (message or '').strip().partition('\n')[0][:_MESSAGE_LENGTH]
+    """What a remote error means for who asked; a sentence, no traceback."""
+    LOG.info('%s answered with %s: %s', queue, name, message)
     if name == 'NotImplementedError':
         return exception.DriverCannot(
             driver=_('of %s') % queue, what=_('list snapshots'))
     known = getattr(exception, name, None)
-    if isinstance(known, type) and issubclass(
-            known, exception.ManageableSnapshotsException) and first:
-        return known(message=first)
-    return exception.ManageableSnapshotsException()
+    if not isinstance(known, type):
+        return _failed(queue)
+    if issubclass(known, exception.ServiceUnavailable):
+        return known()
+    line = (message or '').strip().partition('\n')[0][:_MESSAGE_LENGTH]
+    if line and issubclass(known, (exception.Invalid,
+                                   exception.BackendTimeout)):
+        return known(message=line)
+    return _failed(queue)

@@ -27,6 +27,7 @@ from typing import Any
 from oslo_config import cfg
 import oslo_messaging as messaging
 from oslo_messaging._drivers import base
+from oslo_messaging import transport
 from oslo_serialization import jsonutils
 
 #: messages that wait for one server
@@ -179,6 +180,13 @@ class Driver(base.BaseDriver):
 
     def cleanup(self) -> None:
         pass
+
+
+class Transport(transport.RPCTransport):
+    """A transport that has no broker.
+
+    :param driver: a :class:`Driver`
+    """
 
 
 def _as_sent(value: Any) -> Any:

@@ -26,12 +26,14 @@ from oslo_log import log as logging
 import oslo_messaging as messaging
 
 from manageable_snapshots import context as request_context
-from manageable_snapshots.rpc import serializer
+from manageable_snapshots.rpc import transport
 
 LOG = logging.getLogger(__name__)
 
 #: notifications that wait for the broker; further ones are dropped
 QUEUE_LENGTH = 1000
+
+_Notification = tuple[request_context.RequestContext, str, dict[str, Any]]
 
 
 def snapshot_usage(row: Any, volume_row: Any,
@@ -64,24 +66,15 @@ class Notifier:
     """Sends notifications in their order, without keeping anyone waiting.
 
     :param conf: the configuration
-    :param transport: of the RPC; notifications use it unless
-        ``[oslo_messaging_notifications]`` names another
     :param host: the backend, ``host@backend``
+    :raises ConfigurationError: the broker's URL cannot be used
     """
 
-    def __init__(self, conf: cfg.ConfigOpts, transport: messaging.Transport,
-                 host: str) -> None:
-        notifications = messaging.get_notification_transport(conf)
-        drivers = set(conf.oslo_messaging_notifications.driver) - {'noop'}
-        self._waiting: queue.Queue[tuple[Any, ...]] = queue.Queue(
-            QUEUE_LENGTH)
+    def __init__(self, conf: cfg.ConfigOpts, host: str) -> None:
+        self._notifier = transport.get_notifier(conf, f'snapshot.{host}')
+        self._waiting: queue.Queue[_Notification] = queue.Queue(QUEUE_LENGTH)
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._notifier: messaging.Notifier | None = None
-        if drivers:
-            self._notifier = messaging.Notifier(
-                notifications, publisher_id=f'snapshot.{host}',
-                serializer=serializer.RequestContextSerializer())
 
     def snapshot(self, context: request_context.RequestContext, event: str,
                  payload: dict[str, Any]) -> None:
@@ -93,7 +86,7 @@ class Notifier:
         """
         if self._notifier is None:
             return
-        self._start()
+        self._start(self._notifier)
         try:
             self._waiting.put_nowait((context, f'snapshot.{event}', payload))
         except queue.Full:
@@ -101,19 +94,30 @@ class Notifier:
                         '%d others wait for the broker.', event,
                         payload.get('snapshot_id'), QUEUE_LENGTH)
 
-    def _start(self) -> None:
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything was sent, or given up.
+
+        :param timeout: seconds
+        :returns: whether nothing is left
+        """
+        with self._waiting.all_tasks_done:
+            return self._waiting.all_tasks_done.wait_for(
+                lambda: not self._waiting.unfinished_tasks, timeout)
+
+    def _start(self, notifier: messaging.Notifier) -> None:
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._send, name='notifications', daemon=True)
+                    target=self._send, args=(notifier,),
+                    name='notifications', daemon=True)
                 self._thread.start()
 
-    def _send(self) -> None:
+    def _send(self, notifier: messaging.Notifier) -> None:
         while True:
             context, event, payload = self._waiting.get()
             try:
-                send = (self._notifier.error if event.endswith('.error')
-                        else self._notifier.info)
+                send = (notifier.error if event.endswith('.error')
+                        else notifier.info)
                 send(context, event, payload)
             except Exception as error:
                 LOG.warning('Notification %s of snapshot %s was not sent: %s',

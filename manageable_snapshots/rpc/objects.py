@@ -69,6 +69,10 @@ def snapshot(row: Any, metadata: Mapping[str, str], volume_row: Any = None,
     """
     version = versions.of_object('Snapshot', pin)
     data = _data(row, _SNAPSHOT_FIELDS)
+    if data['status'] == 'creating':
+        # They hold the reference that it is adopted by, meanwhile.
+        data.update(provider_location=None, provider_id=None,
+                    provider_auth=None)
     data['metadata'] = dict(metadata)
     if volume_row is not None:
         data['volume'] = volume(volume_row, volume_metadata or {}, pin=pin)
@@ -103,7 +107,12 @@ def manageable_snapshots(
     """
     return [
         _primitive('ManageableSnapshot', versions.MANAGEABLE_SNAPSHOT,
-                   {field: entry.get(field) for field in _MANAGEABLE_FIELDS})
+                   {**{field: entry.get(field)
+                       for field in _MANAGEABLE_FIELDS},
+                    'reference': _strings(entry['reference']),
+                    'source_reference': _strings(
+                        entry.get('source_reference') or {}),
+                    'extra_info': _strings(entry.get('extra_info'))})
         for entry in entries]
 
 
@@ -194,6 +203,14 @@ def _data(row: Any, fields: Iterable[str]) -> dict[str, Any]:
     if data['use_quota'] is None:
         data['use_quota'] = True
     return data
+
+
+def _strings(value: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """As Cinder's DictOfNullableStrings takes it."""
+    if value is None:
+        return None
+    return {str(key): None if item is None else str(item)
+            for key, item in value.items()}
 
 
 def _value(value: Any) -> Any:

@@ -24,6 +24,7 @@ from oslo_log import log as logging
 import oslo_messaging as messaging
 from oslo_messaging.rpc import dispatcher
 
+from manageable_snapshots import context as request_context
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
@@ -37,11 +38,11 @@ class Endpoint:
     """An endpoint whose errors are answers.
 
     Callers are told what concerns them, and no traceback; what is unexpected
-    is logged here. Everything that a request got wrong goes out as
-    InvalidInput, since that is what Cinder's API answers with 400.
+    is logged here.
 
-    :param endpoint: has a method for each of the interface's, and
-        ``target``
+    :param endpoint: its methods that take a context first, and an argument
+        for each of the message's, are those of the interface; ``target``
+        says which version they have
     """
 
     def __init__(self, endpoint: Any) -> None:
@@ -52,47 +53,61 @@ class Endpoint:
         method = getattr(self._endpoint, name)
         if not inspect.ismethod(method):
             raise AttributeError(name)
+        signature = inspect.signature(method)
+        if next(iter(signature.parameters), None) not in ('context', 'ctxt'):
+            raise AttributeError(name)
 
-        def call(context: Any, **arguments: Any) -> Any:
+        def call(context: request_context.RequestContext,
+                 **arguments: Any) -> Any:
             try:
-                inspect.signature(method).bind(context, **arguments)
+                signature.bind(context, **arguments)
             except TypeError as error:
-                raise _expected(exception.InvalidInput(
-                    reason=_('%(method)s: %(error)s') % {
-                        'method': name, 'error': error})) from None
+                raise serializer.expected(exception.InvalidInput(
+                    reason=f'{name}: {error}')) from None
             try:
                 return method(context, **arguments)
-            except exception.Invalid as error:
-                raise _expected(
-                    exception.InvalidInput(message=error.msg)) from None
             except exception.ManageableSnapshotsException as error:
-                raise _expected(type(error)(message=error.msg)) from None
+                raise serializer.expected(error) from None
             except Exception:
                 LOG.exception('%s failed.', name)
-                raise _expected(
+                raise serializer.expected(
                     exception.ManageableSnapshotsException()) from None
         return call
-
-
-def _expected(error: Exception) -> messaging.ExpectedException:
-    wrapped = messaging.ExpectedException()
-    wrapped.exc_info = (type(error), error, None)
-    return wrapped
 
 
 class Servers:
     """The servers of one backend.
 
     :param servers: of oslo.messaging, not started
+    :param timeout: seconds in which they are expected to listen
     """
 
-    def __init__(self, servers: Sequence[Any]) -> None:
+    def __init__(self, servers: Sequence[Any], timeout: float) -> None:
         self._servers = list(servers)
+        self._timeout = timeout
+        self._starting: threading.Thread | None = None
+        self._listening = threading.Event()
 
     def start(self) -> None:
-        """Listen; waits for the broker as long as it is away."""
+        """Listen.
+
+        Where the broker is away it goes on trying, until the process ends;
+        to call this again is to wait for it again.
+
+        :raises ServiceUnavailable: it does not listen yet
+        """
+        if self._starting is None:
+            self._starting = threading.Thread(
+                target=self._start, name='rpc-start', daemon=True)
+            self._starting.start()
+        if not self._listening.wait(self._timeout):
+            raise exception.ServiceUnavailable(
+                _('The message broker cannot be reached.'))
+
+    def _start(self) -> None:
         for server in self._servers:
             server.start()
+        self._listening.set()
 
     def stop(self, timeout: float) -> bool:
         """Take no more requests, and let those under way finish.
@@ -100,9 +115,12 @@ class Servers:
         :param timeout: seconds
         :returns: whether all of them have finished
         """
+        if not self._listening.is_set():
+            return True
         deadline = time.monotonic() + timeout
-        threads = [threading.Thread(target=_stop, args=(server,), daemon=True)
-                   for server in self._servers]
+        threads = [
+            threading.Thread(target=_stop, args=(server,), daemon=True)
+            for server in self._servers]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -137,9 +155,10 @@ def get_servers(conf: cfg.ConfigOpts, transport: messaging.Transport,
         targets.append(messaging.Target(
             topic=f'{topic}.{cluster}', server=hosts.host(cluster)))
     wrapped = [Endpoint(endpoint) for endpoint in endpoints]
-    return Servers([
-        messaging.get_rpc_server(
+    return Servers(
+        [messaging.get_rpc_server(
             transport, target, wrapped,
             serializer=serializer.RequestContextSerializer(),
             access_policy=dispatcher.DefaultRPCAccessPolicy)
-        for target in targets])
+         for target in targets],
+        conf.manageable_snapshots.rpc_timeout)

@@ -19,7 +19,10 @@ the others back. :data:`OBJECT_VERSION` must be known to every release, since
 each looks it up in its own history.
 """
 
+from oslo_utils import versionutils
+
 from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
 
 VOLUME_TOPIC = 'cinder-volume'
 VOLUME_BINARY = 'cinder-volume'
@@ -47,13 +50,16 @@ def of_object(name: str, pin: str | None = None) -> str:
     """The version in which an object is sent.
 
     :param name: Snapshot or Volume
-    :param pin: the oldest ``object_current_version`` of the services that
-        may read it; None: :data:`OBJECT_VERSION`
-    :raises ServiceUnavailable: a service is older than release 22
+    :param pin: ``object_current_version`` of the service that reads it;
+        None, or a newer one than we know: :data:`OBJECT_VERSION`
+    :raises ServiceUnavailable: the service is older than release 22
     """
-    versions = OBJECTS.get(pin or OBJECT_VERSION)
-    if versions is None:
-        raise exception.ServiceUnavailable(
-            f'A service is too old: version {pin} of its objects is not '
-            'known.')
-    return versions[name]
+    for known in sorted(OBJECTS, key=_numbers, reverse=True):
+        if pin is None or _numbers(pin) >= _numbers(known):
+            return OBJECTS[known][name]
+    raise exception.ServiceUnavailable(
+        _('The service is too old: its objects have version %s.') % pin)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return versionutils.convert_version_to_tuple(version)

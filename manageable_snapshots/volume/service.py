@@ -80,8 +80,7 @@ class Backend:
         context = request_context.get_admin_context()
         self._driver.do_setup(context)
         self._driver.check_for_setup_error()
-        notifier = notifications.Notifier(
-            self._conf, self._transport, self.host)
+        notifier = notifications.Notifier(self._conf, self.host)
         self._manager = manager.Manager(
             self._conf, self.host, self._database, self._driver, self._locks,
             notifier)
