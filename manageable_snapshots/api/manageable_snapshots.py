@@ -61,20 +61,21 @@ def _list(app: Any, req: request.Request,
           ) -> dict[str, Any]:
     policies.authorize(app.enforcer, req.context, rules.LIST_MANAGEABLE)
     wanted = query.parse(req, app.conf.osapi_max_limit)
-    entries = app.volume_client.get_manageable_snapshots(
+    page = app.volume_client.get_manageable_snapshots(
         req.context, _queue(app, req, wanted), marker=wanted.marker,
-        # One more, to see whether there is one more.
-        limit=wanted.limit + 1, offset=wanted.offset,
+        limit=wanted.limit, offset=wanted.offset,
         sort_keys=wanted.sort_keys, sort_dirs=wanted.sort_dirs)
-    page = entries[:wanted.limit]
     answer: dict[str, Any] = {
         'manageable-snapshots': [view(entry) for entry in page]}
-    # A client that sets a limit gets the link on the last page too. Where
-    # there is none, openstacksdk makes up a next page of its own, without a
-    # marker, and calls that an endless loop.
-    if page and (len(entries) > len(page) or wanted.is_limited):
+    # A full page may be the last one; then the next is empty. To ask for one
+    # entry more would tell, but a worker knows a walk by where its pages end.
+    #
+    # A client that sets a limit gets a link on a page that is not full too:
+    # without one, openstacksdk makes up a next page of its own, with no
+    # marker, and takes that for an endless loop.
+    if page and (len(page) == wanted.limit or wanted.is_limited):
         answer['manageable-snapshots_links'] = links.to_next(
-            app.conf, req, page[-1]['reference'])
+            app.conf, req, page[-1].get('reference'))
     return answer
 
 

@@ -1,0 +1,176 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The service as a whole, in this process, over a temporary folder.
+
+What ``manageable-snapshots serve`` is made of: the API's pipeline, a worker,
+SQLite, messages that stay in the process, and the directory driver.
+"""
+
+import os
+from typing import Any
+
+import fixtures
+from keystonemiddleware import fixture as auth_fixture
+from oslo_utils import units
+import yaml
+
+from manageable_snapshots.api import deploy
+from manageable_snapshots import conf as configuration
+from manageable_snapshots.conf import backend
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import migration
+from manageable_snapshots.db import models
+from manageable_snapshots.db import volumes
+from manageable_snapshots.rpc import transport as rpc_transport
+from manageable_snapshots.volume import service
+
+HOST = 'devhost'
+BACKEND = 'directory'
+
+#: the project that most tests act in, and another one
+PROJECT = 'c0ffee'
+OTHER_PROJECT = 'decade'
+
+
+class Service(fixtures.Fixture):
+    """The service, empty.
+
+    :param policy: the operator's rules
+    :param sections: further configuration, by section and option
+    """
+
+    def __init__(self, policy: dict[str, str] | None = None,
+                 **sections: dict[str, Any]) -> None:
+        super().__init__()
+        self._policy = policy or {}
+        self._sections = sections
+
+    def _setUp(self) -> None:
+        self._folder = self.useFixture(fixtures.TempDir()).path
+        self.directory = os.path.join(self._folder, BACKEND)
+        self._write('policy.yaml', yaml.safe_dump(self._policy))
+        self.conf = configuration.new()
+        self.conf.register_opts(
+            backend.OPTIONS + backend.DIRECTORY_OPTIONS, group=BACKEND)
+        self.conf(['--config-file', self._write(
+            'manageable_snapshots.conf', self._configuration())])
+        migration.sync(self.conf)
+        self.database = engine.Database(self.conf)
+        self.addCleanup(self.database.dispose)
+        transport = rpc_transport.in_process(self.conf)
+        self.app = deploy.load_app(self.conf, self.database, transport)
+        self.worker = service.Service(self.conf, self.database, transport)
+        self.worker.start()
+        self.addCleanup(self.worker.stop)
+        self.context = request_context.RequestContext(
+            user_id='tester', project_id=PROJECT, is_admin=True,
+            overwrite=False)
+
+    def add_volume(self, volume_id: str, *, on_backend: bool = True,
+                   **columns: Any) -> None:
+        """A volume, in the database and on the backend.
+
+        :param columns: of its row, where they are not usual
+        """
+        with self.database.writer(self.context) as session:
+            volumes.create(session, {
+                'id': volume_id, 'project_id': PROJECT, 'user_id': 'tester',
+                'size': 1, 'status': 'available', 'display_name': 'volume',
+                'availability_zone': 'nova',
+                'host': f'{HOST}@{BACKEND}#{BACKEND}', **columns})
+        if on_backend:
+            name = f'volume-{volume_id}'
+            self._put(os.path.join('volumes', name), 1)
+            os.mkdir(os.path.join(self.directory, 'snapshots', name))
+
+    def add_snapshot(self, volume_id: str, snapshot_id: str,
+                     **columns: Any) -> None:
+        """A managed snapshot, in the database and on the backend."""
+        with self.database.writer(self.context) as session:
+            volume = volumes.get(session, self.context, volume_id)
+            session.add(models.Snapshot(
+                id=snapshot_id, volume_id=volume_id,
+                volume_type_id=volume.volume_type_id, **{
+                    'project_id': PROJECT, 'user_id': 'tester',
+                    'volume_size': 1, 'status': 'available',
+                    'progress': '100%', **columns}))
+        self.put_snapshot(f'volume-{volume_id}', f'snapshot-{snapshot_id}')
+
+    def put_snapshot(self, volume_name: str, name: str,
+                     size: int = 1) -> None:
+        """A snapshot on the backend that nobody manages.
+
+        :param size: GiB
+        """
+        os.makedirs(os.path.join(self.directory, 'snapshots', volume_name),
+                    exist_ok=True)
+        self._put(os.path.join('snapshots', volume_name, name), size)
+
+    def held(self, volume_name: str) -> list[str]:
+        """What snapshots of a volume the backend has."""
+        return sorted(os.listdir(
+            os.path.join(self.directory, 'snapshots', volume_name)))
+
+    def _configuration(self) -> str:
+        sections: dict[str, dict[str, Any]] = {
+            'DEFAULT': {
+                'auth_strategy': 'noauth',
+                'enabled_backends': BACKEND,
+                'host': HOST,
+                'state_path': self._folder,
+            },
+            'manageable_snapshots': {
+                # Each list sees what a test has put there just now.
+                'inventory_max_age': 0,
+            },
+            BACKEND: {'directory_path': self.directory},
+        }
+        for name, options in self._sections.items():
+            sections.setdefault(name, {}).update(options)
+        return '\n'.join(
+            line for name, options in sections.items()
+            for line in (f'[{name}]', *(f'{option} = {value}'
+                                        for option, value in options.items())))
+
+    def _write(self, name: str, text: str) -> str:
+        path = os.path.join(self._folder, name)
+        with open(path, 'w') as file:
+            file.write(text)
+        return path
+
+    def _put(self, path: str, size: int) -> None:
+        with open(os.path.join(self.directory, path), 'wb') as file:
+            file.truncate(size * units.Gi)
+
+
+class Keystone(fixtures.Fixture):
+    """Tokens: ``admin``, ``member`` of the same project, ``outsider``."""
+
+    CONFIGURATION = {
+        'DEFAULT': {'auth_strategy': 'keystone'},
+        'keystone_authtoken': {
+            'www_authenticate_uri': 'http://keystone.example',
+        },
+    }
+
+    def _setUp(self) -> None:
+        tokens = self.useFixture(auth_fixture.AuthTokenFixture())
+        for name, project_id, roles in (
+                ('admin', PROJECT, ['admin', 'member', 'reader']),
+                ('member', PROJECT, ['member', 'reader']),
+                ('outsider', OTHER_PROJECT, ['member', 'reader'])):
+            tokens.add_token_data(
+                token_id=name, user_id=name, user_name=name,
+                project_id=project_id, project_name=project_id,
+                role_list=roles)
