@@ -35,54 +35,52 @@ SERVICE_GET_ALL = 'volume_extension:services:index'
 
 
 def _rule(name: str, check: str, description: str,
-          *operations: str) -> policy.DocumentedRuleDefault:
+          method: str, *paths: str) -> policy.DocumentedRuleDefault:
     return policy.DocumentedRuleDefault(
         name=name, check_str=check, description=description,
-        operations=[
-            dict(zip(('method', 'path'), operation.split()))
-            for operation in operations])
+        operations=[{'method': method, 'path': path} for path in paths])
 
 
 _RULES = [
     _rule(VOLUME_CREATE, base.RULE_PROJECT_MEMBER,
           'Create a volume.',
-          'POST /volumes'),
+          'POST', '/volumes'),
     _rule(VOLUME_GET, base.RULE_PROJECT_READER,
           'Show a volume.',
-          'GET /volumes/{volume_id}'),
+          'GET', '/volumes/{volume_id}'),
     _rule(VOLUME_GET_ALL, base.RULE_PROJECT_READER,
           'List volumes.',
-          'GET /volumes', 'GET /volumes/detail'),
+          'GET', '/volumes', '/volumes/detail'),
     _rule(VOLUME_DELETE, base.RULE_PROJECT_MEMBER,
           'Delete a volume.',
-          'DELETE /volumes/{volume_id}'),
+          'DELETE', '/volumes/{volume_id}'),
     _rule(VOLUME_HOST, base.RULE_ADMIN_API,
           'See the host of a volume.',
-          'GET /volumes/{volume_id}', 'GET /volumes/detail'),
+          'GET', '/volumes/{volume_id}', '/volumes/detail'),
     _rule(VOLUME_PROJECT, base.RULE_PROJECT_READER,
           'See the project of a volume.',
-          'GET /volumes/{volume_id}', 'GET /volumes/detail'),
+          'GET', '/volumes/{volume_id}', '/volumes/detail'),
     _rule(VOLUME_MIGRATION, base.RULE_ADMIN_API,
           'See the migration status of a volume.',
-          'GET /volumes/{volume_id}', 'GET /volumes/detail'),
+          'GET', '/volumes/{volume_id}', '/volumes/detail'),
     _rule(SNAPSHOT_CREATE, base.RULE_PROJECT_MEMBER,
           'Create a snapshot.',
-          'POST /snapshots'),
+          'POST', '/snapshots'),
     _rule(SNAPSHOT_GET, base.RULE_PROJECT_READER,
           'Show a snapshot.',
-          'GET /snapshots/{snapshot_id}'),
+          'GET', '/snapshots/{snapshot_id}'),
     _rule(SNAPSHOT_GET_ALL, base.RULE_PROJECT_READER,
           'List snapshots.',
-          'GET /snapshots', 'GET /snapshots/detail'),
+          'GET', '/snapshots', '/snapshots/detail'),
     _rule(SNAPSHOT_DELETE, base.RULE_PROJECT_MEMBER,
           'Delete a snapshot.',
-          'DELETE /snapshots/{snapshot_id}'),
+          'DELETE', '/snapshots/{snapshot_id}'),
     _rule(SNAPSHOT_EXTENDED, base.RULE_PROJECT_READER,
           'See the project and the progress of a snapshot.',
-          'GET /snapshots/{snapshot_id}', 'GET /snapshots/detail'),
+          'GET', '/snapshots/{snapshot_id}', '/snapshots/detail'),
     _rule(SERVICE_GET_ALL, base.RULE_ADMIN_API,
           'List the services.',
-          'GET /os-services'),
+          'GET', '/os-services'),
 ]
 
 

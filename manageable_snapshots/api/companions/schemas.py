@@ -23,6 +23,8 @@ from manageable_snapshots.api import validation
 
 _UUID_OR_NULL = {'oneOf': [{'type': 'null'}, schemas.UUID]}
 _TEXT = {'type': ['string', 'null'], 'maxLength': 255}
+# What is around it does not count, so its length is looked at later.
+_UNSTRIPPED = {'type': ['string', 'null']}
 _BOOLEAN = {
     'type': ['boolean', 'string'],
     'enum': [True, 'True', 'TRUE', 'true', '1', 'ON', 'On', 'on',
@@ -45,10 +47,10 @@ def _object(name: str, schema: dict[str, Any],
 _volume = _object('volume', {
     'type': 'object',
     'properties': {
-        'name': _TEXT,
-        'description': _TEXT,
-        'display_name': _TEXT,
-        'display_description': _TEXT,
+        'name': _UNSTRIPPED,
+        'description': _UNSTRIPPED,
+        'display_name': _UNSTRIPPED,
+        'display_description': _UNSTRIPPED,
         'volume_type': _TEXT,
         'metadata': schemas.METADATA,
         'snapshot_id': _UUID_OR_NULL,

@@ -197,19 +197,17 @@ def _views(app: Any, req: request.Request, session: orm.Session,
 
 
 def _refuse_sources(body: dict[str, Any]) -> None:
-    """Refuse what would make anything else than an empty volume."""
+    """Refuse what would make anything else than a plain, empty volume."""
     wanted = body['volume']
-    sources = [name for name in _SOURCES if wanted.get(name) is not None]
+    refused = [name for name in _SOURCES if wanted.get(name) is not None]
+    if strutils.bool_from_string(wanted.get('multiattach')):
+        refused.append('multiattach')
     if body.get('OS-SCH-HNT:scheduler_hints'):
-        sources.append('OS-SCH-HNT:scheduler_hints')
-    if sources:
+        refused.append('OS-SCH-HNT:scheduler_hints')
+    if refused:
         raise exception.InvalidInput(
             reason=_('volumes are made empty here, without %s')
-            % ', '.join(sources))
-    if strutils.bool_from_string(wanted.get('multiattach')):
-        raise exception.InvalidInput(
-            reason=_('volumes are attached nowhere here, without '
-                     'multiattach'))
+            % ', '.join(refused))
 
 
 def _size(wanted: int | str | None) -> int:
