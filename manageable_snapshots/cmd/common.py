@@ -76,8 +76,24 @@ def load(argv: Sequence[str], description: str, *,
         argv, prog=prog or program(), description=description, conf=conf,
         default_config_files=default_config_files)
     check(conf)
-    log.setup(conf, config.PROJECT)
+    _set_up_logging(conf)
     return conf
+
+
+def _set_up_logging(conf: cfg.ConfigOpts) -> None:
+    if not (conf.log_file or conf.log_dir or conf.use_journal):
+        # Where oslo.log would take stdout, which is for the answers.
+        conf.set_default('use_stderr', True)
+    try:
+        log.setup(conf, config.PROJECT)
+    except OSError as error:
+        raise exception.ConfigurationError(
+            option='log_file' if conf.log_file else 'log_dir',
+            group='DEFAULT', reason=str(error)) from error
+    except log.LogConfigError as error:
+        raise exception.ConfigurationError(
+            option='log_config_append', group='DEFAULT',
+            reason=str(error)) from error
 
 
 def check(conf: cfg.ConfigOpts) -> None:

@@ -67,8 +67,9 @@ class Server:
 
     def stop(self) -> None:
         """Make :meth:`run` return; from a signal handler or any thread."""
-        self._stopping = True
-        self._server.pull_trigger()
+        if not self._stopping:
+            self._stopping = True
+            self._server.pull_trigger()
 
     def run(self, timeout: float | None) -> bool:
         """Answer until :meth:`stop`; then finish what is under way.

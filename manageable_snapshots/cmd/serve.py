@@ -43,12 +43,22 @@ BACKEND = 'directory'
 # A name of its own, since this machine's may change while volumes exist.
 HOST = 'localhost'
 
+# Any name of digits and a to f would do.
+_PROJECT = '0123456789abcdef0123456789abcdef'
+
 _READY = '''\
 Serving on {url}/v3
   backend    {host}@{backend}: the folder {directory}
   state      {state}
   who asks   {who}
-Ctrl-C stops it.'''
+'''
+
+_CLIENT = '''
+To reach it with OpenStack's client (python-openstackclient):
+  export OS_AUTH_TYPE=admin_token OS_TOKEN=admin:{project}
+  export OS_ENDPOINT={url}/v3/{project} OS_VOLUME_API_VERSION=3.8
+  openstack block storage snapshot manageable list {host}@{backend}
+'''
 
 
 @common.command
@@ -84,11 +94,12 @@ def serve(arguments: argparse.Namespace) -> int:
     common.handle_signals(conf, server.stop)
     worker = service.Service(conf, database=database, transport=transport)
     worker.start()
-    print(_READY.format(
-        url=server.url, host=conf.host, backend=BACKEND,
+    noauth = conf.auth_strategy == 'noauth'
+    print((_READY + (_CLIENT if noauth else '')).format(
+        url=server.url, host=conf.host, backend=BACKEND, project=_PROJECT,
         directory=conf[BACKEND].directory_path, state=conf.state_path,
-        who='anyone, as an administrator; there is no authentication'
-        if conf.auth_strategy == 'noauth' else 'whom Keystone knows'),
+        who='anyone, as an administrator: there is no authentication'
+        if noauth else 'whom Keystone knows') + '\nCtrl-C stops it.',
         flush=True)
     answered = server.run(conf.graceful_shutdown_timeout or None)
     finished = worker.stop()
