@@ -109,3 +109,8 @@ clients_ready() {  # OpenStack's clients, in .venv-clients
     virtualenv "$ROOT/.venv-clients" python-openstackclient \
         python-cinderclient "$@"
 }
+
+compiler_ready() {
+    command -v gcc >/dev/null && python3-config --includes >/dev/null 2>&1 ||
+        debian gcc libc6-dev python3-dev
+}

@@ -43,9 +43,6 @@ BACKEND = 'directory'
 # A name of its own, since this machine's may change while volumes exist.
 HOST = 'localhost'
 
-# Any name of digits and a to f would do.
-_PROJECT = '0123456789abcdef0123456789abcdef'
-
 _READY = '''\
 Serving on {url}/v3
   backend    {host}@{backend}: the folder {directory}
@@ -55,8 +52,7 @@ Serving on {url}/v3
 
 _CLIENT = '''
 To reach it with OpenStack's client (python-openstackclient):
-  export OS_AUTH_TYPE=admin_token OS_TOKEN=admin:{project}
-  export OS_ENDPOINT={url}/v3/{project} OS_VOLUME_API_VERSION=3.8
+  export OS_AUTH_TYPE=none OS_ENDPOINT={url}/v3 OS_VOLUME_API_VERSION=3.8
   openstack block storage snapshot manageable list {host}@{backend}
 '''
 
@@ -96,7 +92,7 @@ def serve(arguments: argparse.Namespace) -> int:
     worker.start()
     noauth = conf.auth_strategy == 'noauth'
     print((_READY + (_CLIENT if noauth else '')).format(
-        url=server.url, host=conf.host, backend=BACKEND, project=_PROJECT,
+        url=server.url, host=conf.host, backend=BACKEND,
         directory=conf[BACKEND].directory_path, state=conf.state_path,
         who='anyone, as an administrator: there is no authentication'
         if noauth else 'whom Keystone knows') + '\nCtrl-C stops it.',
