@@ -22,6 +22,7 @@ import concurrent.futures
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 from oslo_config import cfg
@@ -47,14 +48,12 @@ CASTS = 24
 #: calls under way at the same time, in one process
 CALLS = 64
 
-#: seconds between two attempts to hand a message over; they double
+#: seconds between two attempts to reach the broker; they double
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1.6
 
 #: most characters of a remote error's message that a user sees
 _MESSAGE_LENGTH = 1000
-
-_NOT_SENT = (messaging.MessagingException, messaging.MessageUndeliverable)
 
 #: a topic that nobody listens to
 _NOWHERE = 'manageable-snapshots-nowhere'
@@ -107,7 +106,9 @@ class VolumeClient:
         :raises ServiceUnavailable: no broker or no service is there
         """
         objects.refuse(marker)
-        self._reach_broker(context)
+        # The wait for a slow backend is long; that for the broker is not.
+        deadline = time.monotonic() + self._rpc_timeout
+        self._hand_over(lambda: self._reach_broker(deadline))
         entries = self._call(
             context, queue, 'get_manageable_snapshots',
             versions.LIST_VERSION, self._list_timeout, marker=marker,
@@ -188,44 +189,56 @@ class VolumeClient:
 
     def _cast(self, context: request_context.RequestContext, queue: str,
               method: str, **arguments: Any) -> None:
-        self._hand_over(self._prepare(queue, versions.BASE_VERSION), context,
-                        method, arguments, queue)
-
-    def _reach_broker(self, context: request_context.RequestContext) -> None:
-        """See whether the broker takes messages.
-
-        It takes this one and throws it away. A call has to wait for a slow
-        backend; this way it does not wait as long for a broker that hangs.
-        """
-        if self._has_broker:
-            self._hand_over(self._client.prepare(topic=_NOWHERE), context,
-                            'nothing', {}, _('the message broker'))
-
-    def _hand_over(self, client: Any, context: request_context.RequestContext,
-                   method: str, arguments: dict[str, Any],
-                   to: str) -> None:
+        client = self._prepare(queue, versions.BASE_VERSION)
         deadline = time.monotonic() + self._rpc_timeout
 
         def cast() -> None:
-            pause = _FIRST_PAUSE
-            while True:
+            # Sent once: who gave up must not find it done twice, or late.
+            # What came back may be sent again.
+            for _attempt in _attempts(deadline):
+                self._reach_broker(deadline)
                 try:
                     client.cast(context, method, **arguments)
                     return
-                except _NOT_SENT as error:
-                    if time.monotonic() + pause >= deadline:
-                        raise
-                    LOG.debug('%s is not reached, trying again: %s', to,
-                              error)
-                time.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
+                except messaging.MessageUndeliverable as error:
+                    LOG.debug('%s does not listen: %s', queue, error)
+            raise _TooLate(f'{queue} does not listen')
 
+        self._hand_over(cast)
+
+    def _hand_over(self, function: Callable[[], None]) -> None:
         try:
-            self._within(self._rpc_timeout, self._casts, cast)
-        except (_TooLate, *_NOT_SENT) as error:
-            LOG.error('%s was not reached within %d seconds: %s', to,
-                      self._rpc_timeout, error)
+            self._within(self._rpc_timeout, self._casts, function)
+        except exception.ServiceUnavailable:
+            raise
+        except Exception as error:
+            LOG.error('A request was not handed over within %d seconds: '
+                      '%s: %s', self._rpc_timeout, type(error).__name__,
+                      error)
             raise exception.ServiceUnavailable() from None
+
+    def _reach_broker(self, deadline: float) -> None:
+        """See whether the broker takes messages; it throws this one away.
+
+        So it is this one that stays with a broker which hangs, and that may
+        be repeated where a connection has broken.
+
+        :raises _TooLate: it does not
+        """
+        if not self._has_broker:
+            return
+        client = self._client.prepare(topic=_NOWHERE)
+        context = request_context.get_admin_context()
+        for _attempt in _attempts(deadline):
+            try:
+                client.cast(context, 'nothing')
+            except Exception as error:
+                # Of oslo.messaging, or of one of the libraries below it.
+                LOG.debug('The message broker is not reached: %s', error)
+                continue
+            if time.monotonic() < deadline:
+                return
+        raise _TooLate('the message broker cannot be reached')
 
     def _call(self, context: request_context.RequestContext, queue: str,
               method: str, version: str, seconds: int,
@@ -244,23 +257,23 @@ class VolumeClient:
             except messaging.RemoteError as error:
                 raise _translated(
                     error.exc_type, error.value, queue) from None
-            except _NOT_SENT:
-                raise
             except Exception as error:
-                # oslo.messaging raises Python's own exceptions as they were.
+                # Python's own exceptions are raised again as they were.
+                if not type(error).__module__.startswith('builtins'):
+                    raise
                 raise _translated(
                     type(error).__name__, str(error), queue) from None
 
         try:
             return self._within(seconds + 1, self._calls, call)
-        except (_TooLate, messaging.MessagingTimeout) as error:
-            LOG.error('%s did not answer: %s', queue, error)
+        except exception.ManageableSnapshotsException:
+            raise
+        except Exception as error:
+            LOG.error('%s did not answer: %s: %s', queue,
+                      type(error).__name__, error)
             if time.monotonic() - started >= seconds:
                 raise exception.BackendTimeout(
                     host=queue, seconds=seconds) from None
-            raise exception.ServiceUnavailable() from None
-        except _NOT_SENT as error:
-            LOG.error('%s was not reached: %s', queue, error)
             raise exception.ServiceUnavailable() from None
 
     def _within(self, seconds: float, slots: threading.BoundedSemaphore,
@@ -296,6 +309,17 @@ class VolumeClient:
         if not future.done():
             raise _TooLate(f'no reply after {seconds} seconds')
         return future.result()
+
+
+def _attempts(deadline: float) -> Iterator[None]:
+    """Yields at once, and again after ever longer pauses."""
+    pause = _FIRST_PAUSE
+    while True:
+        yield
+        if time.monotonic() + pause >= deadline:
+            return
+        time.sleep(pause)
+        pause = min(pause * 2, _LONGEST_PAUSE)
 
 
 def _entries(value: Any, queue: str) -> list[dict[str, Any]]:

@@ -87,25 +87,13 @@ class _Exchange:
         self._changed = threading.Condition()
         self._queues: dict[_Address, collections.deque[_Message]] = (
             collections.defaultdict(collections.deque))
-        self._listening: set[_Address] = set()
 
-    def listen(self, addresses: list[_Address]) -> None:
+    def put(self, address: _Address, message: _Message) -> None:
         with self._changed:
-            self._listening.update(addresses)
-
-    def put(self, topic: str, server: str | None, fanout: bool,
-            message: _Message) -> None:
-        with self._changed:
-            if fanout:
-                addresses = [address for address in self._listening
-                             if address[0] == topic and address[1]]
-            else:
-                addresses = [(topic, server)]
-            for address in addresses:
-                if len(self._queues[address]) >= QUEUE_LENGTH:
-                    raise messaging.MessageDeliveryFailure(
-                        f'{QUEUE_LENGTH} messages wait for {topic}')
-                self._queues[address].append(message)
+            if len(self._queues[address]) >= QUEUE_LENGTH:
+                raise messaging.MessageDeliveryFailure(
+                    f'{QUEUE_LENGTH} messages wait for {address[0]}')
+            self._queues[address].append(message)
             self._changed.notify_all()
 
     def take(self, addresses: list[_Address], stopped: threading.Event,
@@ -147,7 +135,7 @@ class Driver(base.BaseDriver):
         replies: queue.SimpleQueue | None = (
             queue.SimpleQueue() if wait_for_reply else None)
         self._exchange.put(
-            target.topic, target.server, bool(target.fanout),
+            (target.topic, target.server),
             _Message(_as_sent(ctxt), _as_sent(message), replies))
         if replies is None:
             return None
@@ -163,13 +151,11 @@ class Driver(base.BaseDriver):
     def send_notification(self, target: messaging.Target,
                           ctxt: dict[str, Any], message: dict[str, Any],
                           version: float, retry: int | None = None) -> None:
-        raise messaging.MessageDeliveryFailure(
-            'There is no broker that keeps notifications')
+        raise NotImplementedError
 
     def listen(self, target: messaging.Target, batch_size: int,
                batch_timeout: float | None) -> base.Listener:
         addresses = [(target.topic, target.server), (target.topic, None)]
-        self._exchange.listen(addresses)
         return base.PollStyleListenerAdapter(
             _Listener(self._exchange, addresses), batch_size, batch_timeout)
 

@@ -65,8 +65,7 @@ def expected(
     """
     if isinstance(error, exception.Invalid):
         error = exception.InvalidInput(message=error.msg)
-    else:
-        error = type(error)(message=error.msg)
+    error.__cause__ = error.__context__ = None
     answer = messaging.ExpectedException()
     answer.exc_info = (type(error), error, None)
     return answer

@@ -78,36 +78,50 @@ class Endpoint:
 class Servers:
     """The servers of one backend.
 
-    :param servers: of oslo.messaging, not started
+    :param create: makes them, not started
     :param timeout: seconds in which they are expected to listen
     """
 
-    def __init__(self, servers: Sequence[Any], timeout: float) -> None:
-        self._servers = list(servers)
+    def __init__(self, create: Callable[[], Sequence[Any]],
+                 timeout: float) -> None:
+        self._create = create
         self._timeout = timeout
+        self._servers: Sequence[Any] = []
         self._starting: threading.Thread | None = None
         self._listening = threading.Event()
+        self._stopped = False
 
     def start(self) -> None:
         """Listen.
 
-        Where the broker is away it goes on trying, until the process ends;
-        to call this again is to wait for it again.
+        Where the broker is away it goes on trying; to call this again is to
+        wait for it again.
 
         :raises ServiceUnavailable: it does not listen yet
         """
-        if self._starting is None:
+        self._stopped = False
+        if self._starting is None or not (
+                self._starting.is_alive() or self._listening.is_set()):
             self._starting = threading.Thread(
                 target=self._start, name='rpc-start', daemon=True)
             self._starting.start()
-        if not self._listening.wait(self._timeout):
+        self._starting.join(self._timeout)
+        if not self._listening.is_set():
             raise exception.ServiceUnavailable(
                 _('The message broker cannot be reached.'))
 
     def _start(self) -> None:
-        for server in self._servers:
-            server.start()
+        self._servers = self._create()
+        try:
+            for server in self._servers:
+                server.start()
+        except Exception as error:
+            # A password that is wrong, say.
+            LOG.error('Cannot listen for requests: %s', error)
+            return
         self._listening.set()
+        if self._stopped:
+            self.stop(self._timeout)
 
     def stop(self, timeout: float) -> bool:
         """Take no more requests, and let those under way finish.
@@ -115,6 +129,7 @@ class Servers:
         :param timeout: seconds
         :returns: whether all of them have finished
         """
+        self._stopped = True
         if not self._listening.is_set():
             return True
         deadline = time.monotonic() + timeout
@@ -155,10 +170,13 @@ def get_servers(conf: cfg.ConfigOpts, transport: messaging.Transport,
         targets.append(messaging.Target(
             topic=f'{topic}.{cluster}', server=hosts.host(cluster)))
     wrapped = [Endpoint(endpoint) for endpoint in endpoints]
-    return Servers(
-        [messaging.get_rpc_server(
-            transport, target, wrapped,
-            serializer=serializer.RequestContextSerializer(),
-            access_policy=dispatcher.DefaultRPCAccessPolicy)
-         for target in targets],
-        conf.manageable_snapshots.rpc_timeout)
+
+    def create() -> list[Any]:
+        return [
+            messaging.get_rpc_server(
+                transport, target, wrapped,
+                serializer=serializer.RequestContextSerializer(),
+                access_policy=dispatcher.DefaultRPCAccessPolicy)
+            for target in targets]
+
+    return Servers(create, conf.manageable_snapshots.rpc_timeout)

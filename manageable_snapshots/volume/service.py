@@ -103,6 +103,8 @@ class Backend:
                 LOG.exception('Backend %s is not ready; trying again.',
                               self.host)
             return
+        # Who does not listen yet is not alive.
+        self._servers.start()
         self._report()
 
     def resume(self) -> None:
