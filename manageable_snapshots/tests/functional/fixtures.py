@@ -16,10 +16,13 @@ What ``manageable-snapshots serve`` is made of: the API's pipeline, a worker,
 SQLite, messages that stay in the process, and the directory driver.
 """
 
+from collections.abc import Iterable
+import datetime
 import os
 from typing import Any
 
 import fixtures
+from gabbi import fixture as gabbi_fixture
 from keystonemiddleware import fixture as auth_fixture
 from oslo_utils import units
 import yaml
@@ -42,6 +45,18 @@ BACKEND = 'directory'
 PROJECT = 'c0ffee'
 OTHER_PROJECT = 'decade'
 
+#: of the project
+VOLUME = '11111111-1111-1111-1111-111111111111'
+SECOND_VOLUME = '22222222-2222-2222-2222-222222222222'
+#: of the other project
+OTHERS_VOLUME = '33333333-3333-3333-3333-333333333333'
+#: on a node that there is no service of
+LOST_VOLUME = '44444444-4444-4444-4444-444444444444'
+#: being deleted
+DYING_VOLUME = '55555555-5555-5555-5555-555555555555'
+#: a snapshot of the first volume
+SNAPSHOT = 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa'
+
 
 class Service(fixtures.Fixture):
     """The service, empty.
@@ -57,6 +72,7 @@ class Service(fixtures.Fixture):
         self._sections = sections
 
     def _setUp(self) -> None:
+        self.logger = self.useFixture(fixtures.FakeLogger())
         self._folder = self.useFixture(fixtures.TempDir()).path
         self.directory = os.path.join(self._folder, BACKEND)
         self._write('policy.yaml', yaml.safe_dump(self._policy))
@@ -106,6 +122,23 @@ class Service(fixtures.Fixture):
                     'volume_size': 1, 'status': 'available',
                     'progress': '100%', **columns}))
         self.put_snapshot(f'volume-{volume_id}', f'snapshot-{snapshot_id}')
+
+    def populate(self) -> None:
+        """Add the volumes above, and five snapshots.
+
+        One is managed. Of the others two have the same name.
+        """
+        self.add_volume(VOLUME)
+        self.add_volume(SECOND_VOLUME)
+        self.add_volume(OTHERS_VOLUME, project_id=OTHER_PROJECT)
+        self.add_volume(LOST_VOLUME, host=f'gone@{BACKEND}#{BACKEND}',
+                        on_backend=False)
+        self.add_volume(DYING_VOLUME, status='deleting')
+        self.add_snapshot(VOLUME, SNAPSHOT, display_name='kept')
+        self.put_snapshot(f'volume-{VOLUME}', 'monday')
+        self.put_snapshot(f'volume-{VOLUME}', 'tuesday', size=2)
+        self.put_snapshot(f'volume-{SECOND_VOLUME}', 'monday')
+        self.put_snapshot(f'volume-{OTHERS_VOLUME}', 'friday')
 
     def put_snapshot(self, volume_name: str, name: str,
                      size: int = 1) -> None:
@@ -174,3 +207,78 @@ class Keystone(fixtures.Fixture):
                 token_id=name, user_id=name, user_name=name,
                 project_id=project_id, project_name=project_id,
                 role_list=roles)
+
+
+class Embedded(gabbi_fixture.GabbiFixture):
+    """For a gabbi file: the service, populated."""
+
+    POLICY: dict[str, str] = {}
+    SECTIONS: dict[str, dict[str, Any]] = {}
+
+    running: list[Service] = []
+
+    def start_fixture(self) -> None:
+        service = Service(self.POLICY, **self.SECTIONS)
+        service.setUp()
+        self.running.append(service)
+        service.populate()
+
+    def stop_fixture(self) -> None:
+        self.running.pop().cleanUp()
+
+
+class Authenticated(Embedded):
+    """The same behind Keystone's middleware."""
+
+    SECTIONS = Keystone.CONFIGURATION
+
+    def start_fixture(self) -> None:
+        self._keystone = Keystone()
+        self._keystone.setUp()
+        super().start_fixture()
+
+    def stop_fixture(self) -> None:
+        super().stop_fixture()
+        self._keystone.cleanUp()
+
+
+class Delegating(Authenticated):
+    """The same, where members may list, and adopt for their own volumes."""
+
+    POLICY = {
+        'snapshot_extension:list_manageable': 'role:member',
+        'snapshot_extension:snapshot_manage': 'project_id:%(project_id)s',
+    }
+
+
+class Sparing(Embedded):
+    """The service with short pages and a small quota, behind a proxy."""
+
+    SECTIONS = {
+        'DEFAULT': {
+            'osapi_max_limit': 2,
+            'public_endpoint': 'https://cloud.example/storage/',
+            'quota_snapshots': 2,
+        },
+        'cors': {'allowed_origin': 'https://dashboard.example'},
+        'oslo_middleware': {'enable_proxy_headers_parsing': True},
+    }
+
+
+class Down(Embedded):
+    """The service whose worker has not reported for too long."""
+
+    SECTIONS = {'DEFAULT': {'report_interval': 3600}}
+
+    def start_fixture(self) -> None:
+        super().start_fixture()
+        service = self.running[-1]
+        with service.database.writer(service.context) as session:
+            session.query(models.Service).update(
+                {'updated_at': datetime.datetime(2020, 1, 1)})
+
+
+def application(environ: dict[str, Any],
+                start_response: Any) -> Iterable[bytes]:
+    """The service of the gabbi file that is running."""
+    return Embedded.running[-1].app(environ, start_response)
