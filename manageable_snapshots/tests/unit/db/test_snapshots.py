@@ -1,0 +1,350 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import datetime
+from unittest import mock
+
+import hypothesis
+from hypothesis import strategies
+from oslo_utils import timeutils
+from oslo_utils import uuidutils
+
+from manageable_snapshots.db import models
+from manageable_snapshots.db import snapshots
+from manageable_snapshots import exception
+from manageable_snapshots.tests.unit.db import base
+
+REFERENCE = {'source-name': 'a snapshot'}
+COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
+
+# Three pairs of these fit, even if each character is escaped.
+_texts = strategies.text(max_size=9)
+
+
+class CreateTestCase(base.TestCase):
+
+    def test_it_takes_after_its_volume_and_the_one_who_asks(self):
+        volume = self.add_volume(size=3, encryption_key_id='a-key',
+                                 project_id='another')
+        with self.database.writer(self.context) as session:
+            snapshot_id = snapshots.create(
+                session, self.context, volume, name='a name',
+                description='a description', metadata={'a': '1'}).id
+            self.assertEqual({'a': '1'},
+                             snapshots.metadata(session, snapshot_id))
+        row = self.find(models.Snapshot, snapshot_id)
+        self.assertEqual(
+            ('creating', '0%', 3, 'a-key', volume.volume_type_id,
+             base.PROJECT, base.USER, 'a name', 'a description'),
+            (row.status, row.progress, row.volume_size,
+             row.encryption_key_id, row.volume_type_id, row.project_id,
+             row.user_id, row.display_name, row.display_description))
+        self.assertIs(True, row.use_quota)
+        self.assertIs(False, row.deleted)
+        self.assertIsNone(row.provider_id)
+
+    def test_no_metadata(self):
+        volume = self.add_volume()
+        with self.database.writer(self.context) as session:
+            snapshot = snapshots.create(
+                session, self.context, volume, name=None, description=None,
+                metadata=None)
+            self.assertEqual({}, snapshots.metadata(session, snapshot.id))
+
+
+class GetTestCase(base.TestCase):
+
+    def _get(self, context, snapshot_id):
+        with self.database.reader(context) as session:
+            return snapshots.get(session, context, snapshot_id)
+
+    def test_ones_own(self):
+        snapshot = self.add_snapshot()
+        self.assertEqual('a name',
+                         self._get(self.context, snapshot.id).display_name)
+
+    def test_another_projects(self):
+        snapshot = self.add_snapshot(project_id='another')
+        self.assertRaises(exception.SnapshotNotFound, self._get,
+                          self.context, snapshot.id)
+        self.assertEqual(snapshot.id,
+                         self._get(self.admin, snapshot.id).id)
+
+    def test_a_deleted_one(self):
+        snapshot = self.add_snapshot()
+        with self.database.writer(self.context) as session:
+            snapshots.delete(session, snapshot.id)
+        self.assertRaises(exception.SnapshotNotFound, self._get,
+                          self.admin, snapshot.id)
+
+    def test_list_in_pages(self):
+        volume = self.add_volume()
+        rows = [self.add_snapshot(
+            volume, created_at=datetime.datetime(2026, 1, day))
+            for day in (1, 2, 3)]
+        self.add_snapshot(project_id='another')
+        ids = [row.id for row in reversed(rows)]
+        with self.database.reader(self.context) as session:
+            first = snapshots.list_snapshots(session, self.context, limit=2)
+            second = snapshots.list_snapshots(
+                session, self.context, limit=2, marker=first[-1].id,
+                filters={'volume_id': volume.id})
+        self.assertEqual(ids, [row.id for row in first + second])
+
+    def test_metadata_of_several(self):
+        volume = self.add_volume()
+        with self.database.writer(self.context) as session:
+            ids = [snapshots.create(
+                session, self.context, volume, name=None, description=None,
+                metadata={'number': str(number)}).id for number in range(600)]
+            found = snapshots.metadata_of(session, ids)
+        self.assertEqual({ids[number]: {'number': str(number)}
+                          for number in range(600)}, found)
+
+
+class ReferenceTestCase(base.TestCase):
+
+    def test_with_the_row(self):
+        for reference in (REFERENCE, 'a name', {}, ''):
+            row = self.add_snapshot(reference=reference)
+            self.assertEqual(reference, snapshots.recorded_reference(
+                self.find(models.Snapshot, row.id)))
+
+    def test_none(self):
+        row = self.add_snapshot()
+        self.assertFalse(snapshots.has_reference(row))
+        self.assertIsNone(snapshots.recorded_reference(row))
+
+    def test_a_drivers_columns_are_no_reference(self):
+        row = self.add_snapshot(status='available', provider_id='x')
+        self.assertIsNone(snapshots.recorded_reference(
+            self.find(models.Snapshot, row.id)))
+
+    @hypothesis.given(strategies.one_of(
+        _texts, strategies.dictionaries(_texts, _texts, max_size=3)))
+    def test_any_that_fits_comes_back(self, reference):
+        session = mock.Mock()
+        snapshot = snapshots.create(
+            session, self.context, models.Volume(), name=None,
+            description=None, metadata=None, reference=reference)
+        self.assertTrue(snapshots.has_reference(snapshot))
+        self.assertEqual(reference, snapshots.recorded_reference(snapshot))
+        for column in COLUMNS:
+            text = getattr(snapshot, column) or ''
+            self.assertLessEqual(len(text), 255)
+            # All that MariaDB's utf8mb3 holds.
+            self.assertLessEqual(max(text, default=''), '\uffff')
+
+    def test_too_long(self):
+        row = self.add_snapshot(reference={'source-name': 'x' * 722})
+        self.assertTrue(snapshots.has_reference(row))
+        self.assertIsNone(snapshots.recorded_reference(row))
+
+    def test_just_not_too_long(self):
+        reference = {'source-name': 'x' * 721}
+        row = self.add_snapshot(reference=reference)
+        self.assertEqual(reference, snapshots.recorded_reference(
+            self.find(models.Snapshot, row.id)))
+
+    def test_a_broken_one(self):
+        row = self.add_snapshot(reference=REFERENCE, provider_location='{')
+        self.assertIsNone(snapshots.recorded_reference(
+            self.find(models.Snapshot, row.id)))
+
+    def test_only_a_row_that_is_creating_takes_one(self):
+        row = self.add_snapshot(status='available')
+        with self.database.writer(self.context) as session:
+            self.assertFalse(snapshots.record_reference(
+                session, row.id, REFERENCE))
+        self.assertIsNone(self.find(models.Snapshot, row.id).provider_id)
+
+    def test_adopting(self):
+        volume = self.add_volume()
+        rows = [self.add_snapshot(
+            volume, reference=REFERENCE,
+            created_at=datetime.datetime(2026, 1, day)) for day in (2, 1)]
+        self.add_snapshot(volume)
+        self.add_snapshot(reference=REFERENCE)
+        self.add_snapshot(volume, reference=REFERENCE, status='available')
+        gone = self.add_snapshot(volume, reference=REFERENCE)
+        with self.database.writer(self.context) as session:
+            snapshots.delete(session, gone.id)
+            found = snapshots.adopting(session, volume.id)
+        self.assertEqual([rows[1].id, rows[0].id], [row.id for row in found])
+
+
+class BackendTestCase(base.TestCase):
+    """Which rows are a backend's."""
+
+    def _managed(self, ids, queue=base.BACKEND):
+        with self.database.reader(self.admin) as session:
+            return snapshots.managed_ids(session, ids, queue)
+
+    def _creating(self, queue=base.BACKEND, **arguments):
+        with self.database.reader(self.admin) as session:
+            return [row.id for row in snapshots.creating_on(
+                session, queue, **arguments)]
+
+    def test_managed_ids(self):
+        here = self.add_snapshot(self.add_volume(host='node@store#pool'))
+        poolless = self.add_snapshot(self.add_volume(host='node@store'))
+        clustered = self.add_snapshot(self.add_volume(
+            host='other@store', cluster_name='node@store#pool'))
+        deleted = self.add_snapshot()
+        with self.database.writer(self.admin) as session:
+            snapshots.delete(session, deleted.id)
+        elsewhere = [
+            self.add_snapshot(self.add_volume(host=host))
+            for host in ('node@store2#pool', 'node', 'node@stor_',
+                         'NODE@STORE#pool', 'node@%', None)]
+        nobody = uuidutils.generate_uuid()
+        self.assertEqual(
+            {here.id, poolless.id, clustered.id},
+            self._managed([here.id, here.id, poolless.id, clustered.id,
+                           deleted.id, nobody,
+                           *(row.id for row in elsewhere)]))
+        self.assertEqual(set(), self._managed([here.id], 'node@%'))
+        self.assertEqual(set(), self._managed([]))
+
+    def test_more_ids_than_a_query_takes(self):
+        row = self.add_snapshot()
+        ids = [uuidutils.generate_uuid() for _ in range(1200)]
+        self.assertEqual({row.id}, self._managed([*ids, row.id]))
+
+    def test_creating_on(self):
+        def add(day, **volume):
+            return self.add_snapshot(
+                self.add_volume(**volume), reference=REFERENCE,
+                created_at=datetime.datetime(2026, 1, day)).id
+
+        second = add(2, host='node@store#pool')
+        first = add(1, host='node@store')
+        third = add(3, host='other@store', cluster_name='node@store')
+        for host in ('node@store2#pool', 'node@stor_#pool', 'NODE@store#pool',
+                     'node'):
+            add(4, host=host)
+        self.add_snapshot(self.add_volume(host='node@store'))
+        self.add_snapshot(self.add_volume(host='node@store'),
+                          reference=REFERENCE, status='error')
+        self.assertEqual([first, second, third], self._creating())
+        self.assertEqual([first, second], self._creating(limit=2))
+        self.assertEqual([], self._creating('node@%'))
+        self.assertEqual([], self._creating('node@store#pool2'))
+
+    def test_creating_for_some_time(self):
+        now = timeutils.utcnow()
+        old = self.add_snapshot(
+            reference=REFERENCE,
+            created_at=now - datetime.timedelta(seconds=61))
+        self.add_snapshot(
+            reference=REFERENCE,
+            created_at=now - datetime.timedelta(seconds=30))
+        self.assertEqual([old.id], self._creating(older_than=60))
+
+
+class LeaveCreatingTestCase(base.TestCase):
+
+    def _call(self, function, *arguments, **keywords):
+        with self.database.writer(self.context) as session:
+            return function(session, *arguments, **keywords)
+
+    def test_make_available(self):
+        row = self.add_snapshot(reference='x' * 600)
+        self.assertTrue(self._call(
+            snapshots.make_available, row.id, provider_id='a driver\'s'))
+        row = self.find(models.Snapshot, row.id)
+        self.assertEqual(('available', '100%', 'a driver\'s', None, None),
+                         (row.status, row.progress, row.provider_id,
+                          row.provider_location, row.provider_auth))
+        self.assertIsNotNone(row.updated_at)
+
+    def test_make_error(self):
+        row = self.add_snapshot(reference='x' * 600)
+        self.assertTrue(self._call(snapshots.make_error, row.id, 'no such'))
+        row = self.find(models.Snapshot, row.id)
+        self.assertEqual(('error', None, None, None),
+                         (row.status, row.provider_id, row.provider_location,
+                          row.provider_auth))
+        self.assertEqual({'manage_error': 'no such'},
+                         self._call(snapshots.metadata, row.id))
+
+    def test_a_reason_takes_the_place_of_an_earlier_one(self):
+        row = self.add_snapshot()
+        self._call(snapshots.make_error, row.id, 'the first')
+        self._call(snapshots.update, row.id, status='creating')
+        self._call(snapshots.make_error, row.id, 'the second')
+        self.assertEqual({'manage_error': 'the second'},
+                         self._call(snapshots.metadata, row.id))
+
+    def test_a_reason_that_no_column_could_hold(self):
+        row = self.add_snapshot()
+        self._call(snapshots.make_error, row.id,
+                   'a\0b \U0001f600 \ud800 ' + 'x' * 300)
+        reason = self._call(snapshots.metadata, row.id)['manage_error']
+        self.assertTrue(reason.startswith('ab \ufffd \ufffd xxx'), reason)
+        self.assertTrue(reason.endswith('x...'), reason)
+        self.assertEqual(255, len(reason))
+
+    def test_once_only(self):
+        row = self.add_snapshot(reference=REFERENCE)
+        self.assertTrue(self._call(snapshots.make_available, row.id,
+                                   provider_id='kept'))
+        self.assertFalse(self._call(snapshots.make_available, row.id))
+        self.assertFalse(self._call(snapshots.make_error, row.id, 'late'))
+        self.assertFalse(self._call(snapshots.claim, row.id, size=5))
+        self.assertFalse(self._call(
+            snapshots.withdraw, self.context, row.id))
+        row = self.find(models.Snapshot, row.id)
+        self.assertEqual(('available', 'kept', 1),
+                         (row.status, row.provider_id, row.volume_size))
+        self.assertEqual({}, self._call(snapshots.metadata, row.id))
+
+    def test_withdraw(self):
+        row = self.add_snapshot(reference=REFERENCE)
+        self.assertTrue(self._call(snapshots.withdraw, self.context, row.id))
+        row = self.find(models.Snapshot, row.id)
+        self.assertIs(True, row.deleted)
+        self.assertFalse(self._call(snapshots.make_available, row.id))
+        self.assertRaises(
+            exception.SnapshotNotFound, self._call, snapshots.withdraw,
+            self.context, row.id)
+
+    def test_what_a_worker_has_claimed_is_not_withdrawn(self):
+        row = self.add_snapshot(reference=REFERENCE)
+        self.assertTrue(self._call(snapshots.claim, row.id, size=5))
+        self.assertFalse(self._call(snapshots.withdraw, self.context, row.id))
+        row = self.find(models.Snapshot, row.id)
+        self.assertEqual((False, 5, 'creating'),
+                         (row.deleted, row.volume_size, row.status))
+        self.assertEqual(REFERENCE, snapshots.recorded_reference(row))
+
+    def test_another_projects_row_is_not_withdrawn(self):
+        row = self.add_snapshot(project_id='another')
+        self.assertRaises(
+            exception.SnapshotNotFound, self._call, snapshots.withdraw,
+            self.context, row.id)
+
+    def test_update(self):
+        row = self.add_snapshot()
+        self.assertTrue(self._call(snapshots.update, row.id, volume_size=9))
+        self.assertFalse(self._call(snapshots.update, 'nobody', status='x'))
+        self.assertEqual(9, self.find(models.Snapshot, row.id).volume_size)
+
+    def test_delete_marks_the_row_and_its_metadata(self):
+        row = self.add_snapshot()
+        self._call(snapshots.make_error, row.id, 'no')
+        self.assertTrue(self._call(snapshots.delete, row.id))
+        self.assertFalse(self._call(snapshots.delete, row.id))
+        self.assertEqual({}, self._call(snapshots.metadata, row.id))
+        row = self.find(models.Snapshot, row.id)
+        self.assertEqual((True, 'deleted'), (row.deleted, row.status))
+        self.assertIsNotNone(row.deleted_at)
