@@ -305,6 +305,17 @@ class DriverConformance(abc.ABC):
                                    method, row, ref)
         self.assertEqual(before, self.state(volume, other))
 
+    def test_an_id_is_no_other_volumes_snapshot_of_that_name(self) -> None:
+        volume, other = self.volume('a'), self.volume('a')
+        before = self.state(volume, other)
+        row = snapshot_row(volume)
+        ref = self.listed(other, 'a').reference
+        for method in (self.driver.manage_existing_snapshot_get_size,
+                       self.driver.manage_existing_snapshot):
+            self.assertRefused(exception.ManageExistingInvalidReference,
+                               method, row, ref)
+        self.assertEqual(before, self.state(volume, other))
+
     def test_what_is_missing_is_refused(self) -> None:
         volume = self.volume('a', 'gone')
         ref = self.listed(volume, 'gone').reference

@@ -381,6 +381,12 @@ class TestForeignEntries(DirectoryTestCase):
         self.assertEqual({'snap', *reasons}, set(os.listdir(
             self.path / 'snapshots' / volume.name)))
 
+    def test_what_is_no_file_is_not_adopted_already(self):
+        volume = self.volume()
+        row = conformance.snapshot_row(volume)
+        self.file(volume, row.name).mkdir()
+        self.assertFalse(self.driver.is_adopted(row))
+
     def test_a_link_in_place_of_a_folder_is_not_followed(self):
         volume = self.volume()
         (self.outside / 'secret').write_text('secret')
