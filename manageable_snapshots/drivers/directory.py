@@ -66,8 +66,10 @@ TEMPORARY = 'tmp'
 LOCK_SECONDS = 10
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
+# Of linux/fs.h; Python has no names for them.
 _RENAME_NOREPLACE = 1
 _FICLONE = 0x40049409
+
 _FOLDER_MODE = 0o750
 _FILE_MODE = 0o640
 _MAX_NAME = 255
