@@ -67,7 +67,8 @@ def load(argv: Sequence[str], *, prog: str | None = None,
     conf = conf or new()
     conf(list(argv), project=PROJECT, prog=prog, description=description,
          version=version.version_string(),
-         default_config_files=default_config_files)
+         default_config_files=(None if default_config_files is None
+                               else list(default_config_files)))
     return conf
 
 

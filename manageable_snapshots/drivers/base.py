@@ -75,6 +75,26 @@ class BackendSnapshot:
     cinder_id: str | None = None
 
 
+def describe(snapshot: BackendSnapshot,
+             cinder_id: str | None) -> dict[str, Any]:
+    """An entry of a list, in the form of Cinder's drivers.
+
+    :param cinder_id: the row that manages it, if any
+    """
+    managed = cinder_id is not None
+    return {
+        'reference': dict(snapshot.reference),
+        'size': snapshot.size,
+        'safe_to_manage': snapshot.safe_to_manage and not managed,
+        'reason_not_safe': ('already managed' if managed
+                            else snapshot.reason_not_safe),
+        'cinder_id': cinder_id,
+        'extra_info': (None if snapshot.extra_info is None
+                       else dict(snapshot.extra_info)),
+        'source_reference': dict(snapshot.source_reference),
+    }
+
+
 class SnapshotDriver(abc.ABC):
     """A backend's snapshots.
 

@@ -50,25 +50,9 @@ class NativeDriver(base.SnapshotDriver):
                 for row in cinder_snapshots}
         entries = paging.page(self.scan(cinder_snapshots), marker, limit,
                               offset, sort_keys, sort_dirs)
-        return [_marked(entry, rows.get((
+        return [base.describe(entry, rows.get((
             entry.source_reference['source-name'],
             entry.reference['source-name']))) for entry in entries]
 
     def unmanage_snapshot(self, snapshot: Any) -> None:
         """Nothing to do: no longer being managed changes no name."""
-
-
-def _marked(entry: base.BackendSnapshot,
-            cinder_id: str | None) -> dict[str, Any]:
-    managed = cinder_id is not None
-    return {
-        'reference': dict(entry.reference),
-        'size': entry.size,
-        'safe_to_manage': entry.safe_to_manage and not managed,
-        'reason_not_safe': ('already managed' if managed
-                            else entry.reason_not_safe),
-        'cinder_id': cinder_id,
-        'extra_info': (None if entry.extra_info is None
-                       else dict(entry.extra_info)),
-        'source_reference': dict(entry.source_reference),
-    }

@@ -41,6 +41,28 @@ def sort(entries: Iterable[base.BackendSnapshot],
     :param sort_dirs: of :data:`SORT_DIRS`, one for each key
     :raises InvalidInput: an unknown key or direction
     """
+    check_order(sort_keys, sort_dirs)
+    ordered = sorted(entries, key=_VALUES['reference'])
+    for key, direction in reversed(list(zip(sort_keys, sort_dirs))):
+        ordered.sort(key=_VALUES[key], reverse=direction == 'desc')
+    return ordered
+
+
+def is_after(entry: base.BackendSnapshot, other: base.BackendSnapshot,
+             sort_keys: Sequence[str], sort_dirs: Sequence[str]) -> bool:
+    """Whether an entry comes after another one, in the order of a sort."""
+    for key, direction in (*zip(sort_keys, sort_dirs), ('reference', 'asc')):
+        left, right = _VALUES[key](entry), _VALUES[key](other)
+        if left != right:
+            return (left > right) == (direction == 'asc')
+    return False
+
+
+def check_order(sort_keys: Sequence[str], sort_dirs: Sequence[str]) -> None:
+    """See to it that :func:`sort` can use the keys and directions.
+
+    :raises InvalidInput: it cannot
+    """
     for known, given, message in (
             (SORT_KEYS, sort_keys, _('Invalid sort keys passed: %s')),
             (SORT_DIRS, sort_dirs, _('Invalid sort dirs passed: %s'))):
@@ -51,10 +73,6 @@ def sort(entries: Iterable[base.BackendSnapshot],
     if len(sort_keys) != len(sort_dirs):
         raise exception.InvalidInput(
             reason=_('each sort key needs a sort direction'))
-    ordered = sorted(entries, key=_VALUES['reference'])
-    for key, direction in reversed(list(zip(sort_keys, sort_dirs))):
-        ordered.sort(key=_VALUES[key], reverse=direction == 'desc')
-    return ordered
 
 
 def place_of(marker: reference.Reference,

@@ -30,39 +30,23 @@ from collections.abc import Callable
 from collections.abc import Iterable
 
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import paging
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
-
-SORT_KEYS = ('reference', 'size')
-SORT_DIRS = ('asc', 'desc')
 
 #: ends of pages that are remembered; a walk whose end is forgotten goes on
 #: in the newest scan
 MAX_ENDS = 10000
 
-Order = tuple[tuple[str, str], ...]
+#: sort keys, and a direction for each
+Order = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _End:
     scan: '_Scan'
     entry: base.BackendSnapshot
-
-
-def _sort_value(entry: base.BackendSnapshot, key: str) -> str | int:
-    if key == 'size':
-        return -1 if entry.size is None else entry.size
-    return reference.key(entry.reference)
-
-
-def _is_after(entry: base.BackendSnapshot, end: base.BackendSnapshot,
-              order: Order) -> bool:
-    for key, direction in order:
-        left, right = _sort_value(entry, key), _sort_value(end, key)
-        if left != right:
-            return (left > right) == (direction == 'asc')
-    return False
 
 
 class _Scan:
@@ -80,22 +64,26 @@ class _Scan:
     def sorted(self, order: Order) -> list[base.BackendSnapshot]:
         entries = self._sorted.get(order)
         if entries is None:
-            entries = list(self.entries)
-            # Sorting is stable, so the last key comes first.
-            for key, direction in reversed(order):
-                entries.sort(key=lambda entry: _sort_value(entry, key),
-                             reverse=direction == 'desc')
-            self._sorted[order] = entries
+            entries = self._sorted[order] = paging.sort(self.entries, *order)
         return entries
 
-    def place(self, order: Order, marker: str) -> int | None:
-        """Where a reference is in the order; None: it is not."""
+    def place(self, order: Order, marker: base.Reference) -> int | None:
+        """Where a reference is in the order; None: it is not.
+
+        :param marker: the reference, or as much of it as no other one has
+        :raises InvalidInput: it goes for several
+        """
         places = self._places.get(order)
         if places is None:
             places = {reference.key(entry.reference): place
                       for place, entry in enumerate(self.sorted(order))}
             self._places[order] = places
-        return places.get(marker)
+        place = places.get(reference.key(marker))
+        if place is None and any(
+                reference.matches(marker, entry.reference)
+                for entry in self.entries):
+            place = paging.place_of(marker, self.sorted(order))
+        return place
 
     def mark(self, entries: list[base.BackendSnapshot]
              ) -> list[base.BackendSnapshot]:
@@ -144,15 +132,16 @@ class Inventory:
         :param limit: most entries
         :param offset: entries to leave out after the marker, or from the
             start
-        :param sort_keys: of :data:`SORT_KEYS`
-        :param sort_dirs: of :data:`SORT_DIRS`, one for each key
+        :param sort_keys: of :data:`paging.SORT_KEYS`
+        :param sort_dirs: of :data:`paging.SORT_DIRS`, one for each key
         :returns: the entries; ``cinder_id`` is set where the driver or an
             adoption since the scan says so
         :raises InvalidInput: the marker names nothing, or a sort key or
             direction is unknown
         :raises BackendTimeout: a scan that others wait for takes too long
         """
-        order = _order(sort_keys, sort_dirs)
+        paging.check_order(sort_keys, sort_dirs)
+        order = (tuple(sort_keys), tuple(sort_dirs))
         offset = offset or 0
         if marker is None:
             scan, start = self._from_the_start(order, offset)
@@ -207,19 +196,19 @@ class Inventory:
             if end is not None and end.scan in kept:
                 kept.insert(0, end.scan)
         for scan in kept:
-            place = scan.place(order, key)
+            place = scan.place(order, marker)
             if place is not None:
                 scan.used = self._clock()
                 return scan, place + 1
         scan = self._fresh()
-        place = scan.place(order, key)
+        place = scan.place(order, marker)
         if place is not None:
             return scan, place + 1
         if end is None:
             raise reference.marker_not_found(marker)
         # The page that ended there was ours; the snapshot is gone since.
         for place, entry in enumerate(scan.sorted(order)):
-            if _is_after(entry, end.entry, order):
+            if paging.is_after(entry, end.entry, *order):
                 return scan, place
         return scan, len(scan.entries)
 
@@ -242,9 +231,9 @@ class Inventory:
         deadline = arrived + self._timeout
         with self._changed:
             while True:
-                oldest = max(arrived - self._max_age, self._stale_before)
                 for scan in reversed(self._kept):
-                    if scan.started >= oldest:
+                    if (scan.started >= arrived - self._max_age
+                            and scan.started > self._stale_before):
                         scan.used = self._clock()
                         return scan
                 if self._scanning_since is None:
@@ -272,22 +261,3 @@ class Inventory:
         self._kept.append(scan)
         while len(self._kept) > self._max_scans:
             self._kept.remove(min(self._kept, key=lambda kept: kept.used))
-
-
-def _order(sort_keys: list[str], sort_dirs: list[str]) -> Order:
-    if len(sort_keys) != len(sort_dirs):
-        raise exception.InvalidInput(
-            reason=_('sort keys and directions do not go together'))
-    for key in sort_keys:
-        if key not in SORT_KEYS:
-            raise exception.InvalidInput(
-                reason=_('Invalid sort keys passed: %s') % key)
-    for direction in sort_dirs:
-        if direction not in SORT_DIRS:
-            raise exception.InvalidInput(
-                reason=_('Invalid sort dirs passed: %s') % direction)
-    order = tuple(zip(sort_keys, sort_dirs))
-    if 'reference' not in sort_keys:
-        # Without it, the order of equal sizes could differ between scans.
-        order += (('reference', 'asc'),)
-    return order

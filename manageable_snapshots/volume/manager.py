@@ -164,22 +164,5 @@ class Manager:
         with self._database.reader(context) as session:
             managed = snapshots.managed_ids(
                 session, [owner for owner in owners if owner], self._host)
-        return [_entry(snapshot, owner if owner in managed else None)
+        return [base.describe(snapshot, owner if owner in managed else None)
                 for snapshot, owner in zip(page, owners)]
-
-
-def _entry(snapshot: base.BackendSnapshot,
-           cinder_id: str | None) -> dict[str, Any]:
-    """An entry of the list, in the form of Cinder's drivers."""
-    return {
-        'reference': dict(snapshot.reference),
-        'size': snapshot.size,
-        'safe_to_manage': snapshot.safe_to_manage and cinder_id is None,
-        'reason_not_safe': (
-            snapshot.reason_not_safe if cinder_id is None
-            else 'already managed'),
-        'cinder_id': cinder_id,
-        'extra_info': (None if snapshot.extra_info is None
-                       else dict(snapshot.extra_info)),
-        'source_reference': dict(snapshot.source_reference),
-    }

@@ -206,6 +206,19 @@ class InventoryTest(test_base.BaseTestCase):
             "Invalid input received: marker not found: "
             "{'source-name': 'zzz'}", error.msg)
 
+    def test_a_part_of_a_reference_is_a_marker_where_it_is_unique(self):
+        stock = self.inventory()
+        self.page(stock)
+        for marker in ({'source-name': 'b'}, {'source-id': 'volume-1/b'}):
+            self.assertEqual(['c', 'd'], names(self.page(stock, marker)))
+        self.held.append(snapshot('b', volume='volume-2'))
+        stock.changed()
+        self.clock.now += 1
+        self.page(stock)
+        error = self.assertRaises(
+            exception.InvalidInput, self.page, stock, {'source-name': 'b'})
+        self.assertIn('give the source-id as well', error.msg)
+
     def test_an_unknown_sort_key_is_refused(self):
         self.assertRaises(
             exception.InvalidInput, self.page, self.inventory(),
