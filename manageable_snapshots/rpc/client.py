@@ -18,11 +18,11 @@ of its own, of which there are only so many, and who asked waits no longer
 than configured.
 """
 
+from collections.abc import Callable
+from collections.abc import Iterator
 import concurrent.futures
 import threading
 import time
-from collections.abc import Callable
-from collections.abc import Iterator
 from typing import Any
 
 from oslo_config import cfg

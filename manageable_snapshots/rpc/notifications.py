@@ -16,9 +16,9 @@ Off unless ``[oslo_messaging_notifications] driver`` says otherwise, as in
 Cinder.
 """
 
+from collections.abc import Mapping
 import queue
 import threading
-from collections.abc import Mapping
 from typing import Any
 
 from oslo_config import cfg

@@ -16,11 +16,11 @@ The same that oslo.versionedobjects makes of them. There are no classes: its
 registry is one a process, and in ``cinder-api`` Cinder's own are in it.
 """
 
-import datetime
-import uuid
 from collections.abc import Iterable
 from collections.abc import Mapping
+import datetime
 from typing import Any
+import uuid
 
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
@@ -29,8 +29,8 @@ from manageable_snapshots.rpc import versions
 _PREFIX = 'versioned_object.'
 _NAMESPACE = 'cinder'
 
-#: levels of nesting that are read; Cinder's objects need six
-_DEPTH = 16
+#: levels of nesting that are read; Cinder's objects need ten
+_DEPTH = 20
 
 # The fields that Cinder does not load by itself when they are missing.
 _SNAPSHOT_FIELDS = (
@@ -135,7 +135,7 @@ def _plain(value: Any, depth: int) -> Any:
     if not isinstance(value, dict):
         return value
     if f'{_PREFIX}name' in value:
-        value = _unwrap(value)
+        return _plain(_unwrap(value), depth - 1)
     return {key: _plain(item, depth - 1) for key, item in value.items()}
 
 

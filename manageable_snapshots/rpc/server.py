@@ -12,11 +12,11 @@
 
 """The worker's end: where a cinder-volume listens, and how errors go back."""
 
+from collections.abc import Callable
+from collections.abc import Sequence
 import inspect
 import threading
 import time
-from collections.abc import Callable
-from collections.abc import Sequence
 from typing import Any
 
 from oslo_config import cfg

@@ -1,0 +1,476 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import threading
+import time
+
+import fixtures
+import oslo_messaging as messaging
+from oslo_messaging._drivers import base as driver_base
+from oslo_messaging import transport as messaging_transport
+
+from manageable_snapshots import exception
+from manageable_snapshots.rpc import client
+from manageable_snapshots.rpc import objects
+from manageable_snapshots.rpc import server
+from manageable_snapshots.rpc import transport
+from manageable_snapshots.rpc import versions
+from manageable_snapshots.tests.unit.rpc import base
+
+ENTRY = {'reference': {'source-name': 'a'},
+         'source_reference': {'source-name': 'b'}, 'size': 1,
+         'safe_to_manage': True, 'reason_not_safe': None, 'cinder_id': None,
+         'extra_info': None}
+
+
+class Worker:
+    """Answers a list as it is told; notes all else."""
+
+    target = messaging.Target(version=versions.RPC_VERSION)
+
+    def __init__(self):
+        self.answer = objects.manageable_snapshots([ENTRY])
+        self.asked = []
+        self.came = threading.Event()
+
+    def get_manageable_snapshots(self, ctxt, marker, limit, offset,
+                                 sort_keys, sort_dirs, want_objects=False):
+        self.asked.append((marker, limit, offset, sort_keys, sort_dirs,
+                           want_objects))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    def _note(self, *came):
+        self.asked.append(came)
+        self.came.set()
+
+    def manage_existing_snapshot(self, ctxt, snapshot, ref):
+        self._note('manage', objects.identifier(snapshot), ref)
+
+    def create_snapshot(self, ctxt, snapshot):
+        self._note('create', objects.identifier(snapshot))
+
+    def delete_snapshot(self, ctxt, snapshot, unmanage_only=False):
+        self._note('delete', objects.identifier(snapshot), unmanage_only)
+
+    def create_volume(self, context, volume, request_spec=None,
+                      filter_properties=None, allow_reschedule=True):
+        self._note('create', objects.identifier(volume), request_spec,
+                   filter_properties, allow_reschedule)
+
+    def delete_volume(self, context, volume, unmanage_only=False,
+                      cascade=False):
+        self._note('delete', objects.identifier(volume), unmanage_only,
+                   cascade)
+
+
+class VolumeClientTest(base.TestCase):
+    """With a worker that answers."""
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.FakeLogger())
+        in_process = transport.in_process(self.conf)
+        self.client = client.VolumeClient(self.conf, in_process)
+        self.worker = Worker()
+        servers = server.get_servers(
+            self.conf, in_process, base.BACKEND, [self.worker],
+            cluster='group@dir')
+        servers.start()
+        # In a second, that is: futurist looks no more often.
+        self.addCleanup(servers.stop, 0)
+
+    def list(self, queue=base.BACKEND, **query):
+        return self.client.get_manageable_snapshots(
+            self.context, queue, **{**base.LIST, **query})
+
+    def noted(self):
+        self.assertTrue(self.worker.came.wait(10))
+        return self.worker.asked
+
+    def test_a_list_is_what_the_backend_holds(self):
+        self.assertEqual([ENTRY], self.list())
+        self.assertEqual(
+            [(None, 10, 0, ['reference'], ['asc'], True)],
+            self.worker.asked)
+
+    def test_a_service_may_answer_without_objects(self):
+        self.worker.answer = [ENTRY]
+        self.assertEqual([ENTRY], self.list())
+
+    def test_a_pool_and_a_cluster_are_reached(self):
+        self.assertEqual([ENTRY], self.list('node@dir#pool'))
+        self.assertEqual([ENTRY], self.list('group@dir'))
+
+    def test_an_adoption_is_handed_over(self):
+        self.client.manage_existing_snapshot(
+            self.context, base.BACKEND,
+            objects.snapshot(base.snapshot_row(), {}), {'source-name': 'x'})
+        self.assertEqual(
+            [('manage', base.SNAPSHOT_ID, {'source-name': 'x'})],
+            self.noted())
+
+    def test_a_reference_never_passes_for_an_object(self):
+        ref = {'versioned_object.name': 'Volume'}
+        self.assertRaises(
+            exception.InvalidInput, self.client.manage_existing_snapshot,
+            self.context, base.BACKEND, {}, ref)
+        self.assertRaises(exception.InvalidInput, self.list, marker=ref)
+        self.assertEqual([], self.worker.asked)
+
+    def test_snapshots_are_made(self):
+        self.client.create_snapshot(
+            self.context, base.BACKEND,
+            objects.snapshot(base.snapshot_row(), {}))
+        self.assertEqual([('create', base.SNAPSHOT_ID)], self.noted())
+
+    def test_snapshots_are_let_go(self):
+        self.client.delete_snapshot(
+            self.context, base.BACKEND,
+            objects.snapshot(base.snapshot_row(), {}), unmanage_only=True)
+        self.assertEqual([('delete', base.SNAPSHOT_ID, True)], self.noted())
+
+    def test_volumes_are_made_on_the_backend_and_no_other(self):
+        self.client.create_volume(
+            self.context, base.BACKEND,
+            objects.volume(base.volume_row(), {}))
+        self.assertEqual([('create', base.VOLUME_ID, None, None, False)],
+                         self.noted())
+
+    def test_volumes_are_deleted(self):
+        self.client.delete_volume(
+            self.context, base.BACKEND,
+            objects.volume(base.volume_row(), {}), cascade=True)
+        self.assertEqual([('delete', base.VOLUME_ID, False, True)],
+                         self.noted())
+
+    def test_what_the_worker_finds_wrong_is_told(self):
+        self.worker.answer = exception.DriverCannot(driver='x', what='list')
+        error = self.assertRaises(exception.InvalidInput, self.list)
+        self.assertEqual('The driver x cannot list.', error.msg)
+
+    def test_a_worker_that_is_not_ready_is_unavailable(self):
+        self.worker.answer = exception.DriverNotInitialized()
+        error = self.assertRaises(exception.DriverNotInitialized, self.list)
+        self.assertEqual(503, error.code)
+
+    def test_a_failure_says_where_and_no_more(self):
+        self.worker.answer = KeyError('/etc/secret')
+        error = self.assertRaises(exception.ManageableSnapshotsException,
+                                  self.list)
+        self.assertEqual('The backend node@dir could not list its snapshots.',
+                         error.msg)
+
+    def test_an_answer_that_is_no_list_is_a_failure(self):
+        for answer in (None, 'x', [1], [{}], [{'reference': 'x'}],
+                       [{'versioned_object.name': 'ManageableSnapshot'}]):
+            with self.subTest(answer=answer):
+                self.worker.answer = answer
+                error = self.assertRaises(
+                    exception.ManageableSnapshotsException, self.list)
+                self.assertEqual(500, error.code)
+
+
+class Broker(driver_base.BaseDriver):
+    """A driver for oslo.messaging that does what a test tells it.
+
+    :ivar plan: what happens to messages, by method: an exception, or a
+        function; the last goes for all that follow
+    """
+
+    def __init__(self, conf):
+        super().__init__(conf, url=None)
+        self.plan = {}
+        self.sent = []
+
+    def send(self, target, ctxt, message, wait_for_reply=None, timeout=None,
+             call_monitor_timeout=None, retry=None, transport_options=None):
+        method = message['method']
+        self.sent.append((method, target, timeout, call_monitor_timeout,
+                          retry, transport_options, ctxt))
+        plan = self.plan.get(method, [lambda: None])
+        step = plan.pop(0) if len(plan) > 1 else plan[0]
+        if isinstance(step, Exception):
+            raise step
+        return step()
+
+    def methods(self):
+        return [entry[0] for entry in self.sent]
+
+    def send_notification(self, target, ctxt, message, version, retry=None):
+        raise NotImplementedError
+
+    def listen(self, target, batch_size, batch_timeout):
+        raise NotImplementedError
+
+    def listen_for_notifications(self, targets_and_priorities, pool,
+                                 batch_size, batch_timeout):
+        raise NotImplementedError
+
+    def cleanup(self):
+        pass
+
+
+def undeliverable():
+    return messaging.MessageUndeliverable(None, 'openstack', 'topic', None)
+
+
+class Foreign(Exception):
+    """An error of a library below oslo.messaging."""
+
+
+class BrokerTestCase(base.TestCase):
+    """Has ``client`` and its ``broker``."""
+
+    NOTHING = 'nothing'
+    MANAGE = 'manage_existing_snapshot'
+    LIST = 'get_manageable_snapshots'
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+        # Makes the options known.
+        transport.in_process(self.conf)
+        self.broker = Broker(self.conf)
+        self.resume = threading.Event()
+        self.addCleanup(self.resume.set)
+        self.client = self.new_client()
+
+    def new_client(self):
+        new = client.VolumeClient(
+            self.conf, messaging_transport.RPCTransport(self.broker))
+        # Less than can be configured.
+        new._rpc_timeout = 0.5
+        return new
+
+    def hang(self):
+        self.resume.wait(30)
+
+    def adopt(self):
+        self.client.manage_existing_snapshot(
+            self.context, base.BACKEND, {}, 'x')
+
+    def list(self):
+        return self.client.get_manageable_snapshots(
+            self.context, base.BACKEND, **base.LIST)
+
+    def assertUnavailable(self, function, within):
+        started = time.monotonic()
+        self.assertRaises(exception.ServiceUnavailable, function)
+        self.assertLess(time.monotonic() - started, within)
+
+
+class BadDaysTest(BrokerTestCase):
+    """With a broker that does what it likes."""
+
+    def test_a_message_goes_where_cinder_sends_it(self):
+        self.adopt()
+        sent = {entry[0]: entry for entry in self.broker.sent}
+        _method, target, _timeout, _monitor, retry, options, _context = (
+            sent[self.MANAGE])
+        self.assertEqual(('cinder-volume.node@dir', 'node'),
+                         (target.topic, target.server))
+        self.assertEqual((0, True), (retry, options.at_least_once))
+
+    def test_what_tries_the_broker_goes_nowhere(self):
+        self.adopt()
+        self.assertEqual([self.NOTHING, self.MANAGE], self.broker.methods())
+        _method, target, _timeout, _monitor, _retry, options, context = (
+            self.broker.sent[0])
+        self.assertEqual(('manageable-snapshots-nowhere', None, None),
+                         (target.topic, target.server, options))
+        self.assertNotIn('the-token', str(context))
+
+    def test_a_broker_that_is_away_is_unavailable(self):
+        self.broker.plan[self.NOTHING] = [
+            messaging.MessageDeliveryFailure('refused')]
+        self.assertUnavailable(self.adopt, within=2)
+        self.assertUnavailable(self.list, within=2)
+        self.assertEqual({self.NOTHING}, set(self.broker.methods()))
+        self.assertNotIn('Traceback', self.log.output)
+
+    def test_a_broker_that_comes_back_in_time_is_not_missed(self):
+        self.broker.plan[self.NOTHING] = [
+            messaging.MessageDeliveryFailure('refused'), Foreign('refused'),
+            lambda: None]
+        self.adopt()
+        self.assertEqual([self.NOTHING] * 3 + [self.MANAGE],
+                         self.broker.methods())
+
+    def test_a_broker_that_hangs_is_unavailable(self):
+        self.broker.plan[self.NOTHING] = [self.hang]
+        self.assertUnavailable(self.adopt, within=2)
+        self.assertUnavailable(self.list, within=2)
+
+    def test_what_a_broker_took_too_late_is_not_followed_by_the_rest(self):
+        self.broker.plan[self.NOTHING] = [self.hang]
+        self.assertUnavailable(self.adopt, within=2)
+        self.resume.set()
+        for thread in threading.enumerate():
+            if thread.name == 'rpc':
+                thread.join(10)
+        self.assertNotIn(self.MANAGE, self.broker.methods())
+
+    def test_a_message_that_may_have_arrived_is_not_sent_again(self):
+        self.broker.plan[self.MANAGE] = [
+            messaging.MessageDeliveryFailure('connection lost')]
+        self.assertUnavailable(self.adopt, within=2)
+        self.assertEqual([self.NOTHING, self.MANAGE], self.broker.methods())
+
+    def test_a_message_that_came_back_is_sent_again(self):
+        self.broker.plan[self.MANAGE] = [undeliverable(), lambda: None]
+        self.adopt()
+        self.assertEqual([self.NOTHING, self.MANAGE] * 2,
+                         self.broker.methods())
+
+    def test_a_service_that_does_not_listen_is_unavailable(self):
+        self.broker.plan[self.MANAGE] = [undeliverable()]
+        self.assertUnavailable(self.adopt, within=2)
+        self.broker.plan[self.LIST] = [undeliverable()]
+        self.assertUnavailable(self.list, within=2)
+
+    def test_there_are_only_so_many_threads(self):
+        self.useFixture(fixtures.MockPatchObject(client, 'CASTS', 2))
+        self.client = self.new_client()
+        self.broker.plan[self.NOTHING] = [self.hang]
+        for _count in range(2):
+            self.assertUnavailable(self.adopt, within=2)
+        before = threading.active_count()
+        self.assertUnavailable(self.adopt, within=0.4)
+        self.assertUnavailable(self.list, within=0.4)
+        self.assertEqual(before, threading.active_count())
+
+    def test_once_the_broker_is_back_all_threads_are(self):
+        self.useFixture(fixtures.MockPatchObject(client, 'CASTS', 1))
+        self.client = self.new_client()
+        self.broker.plan[self.NOTHING] = [self.hang, lambda: None]
+        self.assertUnavailable(self.adopt, within=2)
+        self.resume.set()
+        for thread in threading.enumerate():
+            if thread.name == 'rpc':
+                thread.join(10)
+        self.adopt()
+
+    def test_without_threads_it_is_unavailable(self):
+        def fail(_thread):
+            raise RuntimeError('no thread')
+
+        for _count in range(client.CASTS + 1):
+            with fixtures.MockPatchObject(threading.Thread, 'start', fail):
+                self.assertUnavailable(self.adopt, within=0.4)
+        self.adopt()
+
+    def test_a_list_has_its_own_time(self):
+        self.broker.plan[self.LIST] = [lambda: []]
+        self.assertEqual([], self.list())
+        _method, _target, timeout, monitor, _retry, _options, _context = (
+            self.broker.sent[-1])
+        # The service has to give a sign of life meanwhile.
+        self.assertEqual((5, 2), (timeout, monitor))
+
+    def test_a_short_list_needs_no_sign_of_life(self):
+        self.conf.set_override('list_timeout', 1, 'manageable_snapshots')
+        self.client = self.new_client()
+        self.broker.plan[self.LIST] = [lambda: []]
+        self.list()
+        self.assertIsNone(self.broker.sent[-1][3])
+
+    def test_a_list_that_takes_too_long_names_the_backend(self):
+        self.conf.set_override('list_timeout', 1, 'manageable_snapshots')
+        self.client = self.new_client()
+
+        def slow():
+            self.resume.wait(1)
+            raise messaging.MessagingTimeout('no reply')
+
+        self.broker.plan[self.LIST] = [slow]
+        error = self.assertRaises(exception.BackendTimeout, self.list)
+        self.assertEqual('The backend node@dir did not answer within 1 '
+                         'seconds.', error.msg)
+
+    def test_a_list_that_hangs_with_the_broker_does_end(self):
+        self.conf.set_override('list_timeout', 1, 'manageable_snapshots')
+        self.client = self.new_client()
+        self.broker.plan[self.LIST] = [self.hang]
+        started = time.monotonic()
+        self.assertRaises(exception.BackendTimeout, self.list)
+        self.assertLess(time.monotonic() - started, 3)
+
+    def test_a_service_without_a_sign_of_life_is_unavailable(self):
+        self.broker.plan[self.LIST] = [messaging.MessagingTimeout('none')]
+        self.assertUnavailable(self.list, within=2)
+
+    def test_a_library_that_fails_is_a_broker_that_is_away(self):
+        self.broker.plan[self.LIST] = [Foreign('reset')]
+        self.assertUnavailable(self.list, within=2)
+        self.broker.plan[self.MANAGE] = [Foreign('reset')]
+        self.assertUnavailable(self.adopt, within=2)
+
+
+class RemoteErrorsTest(BrokerTestCase):
+    """With services of Cinder's that fail."""
+
+    def remote(self, name, value):
+        return messaging.RemoteError(name, value, ['File "/usr/x.py"'])
+
+    def failure(self, error):
+        self.broker.plan[self.LIST] = [error]
+        return self.assertRaises(exception.ManageableSnapshotsException,
+                                 self.list)
+
+    def test_invalid_input_is_told_in_one_line(self):
+        error = self.failure(self.remote(
+            'InvalidInput', 'Invalid input received: marker x\nTraceback'))
+        self.assertIs(exception.InvalidInput, type(error))
+        self.assertEqual('Invalid input received: marker x', error.msg)
+
+    def test_a_message_has_an_end(self):
+        error = self.failure(self.remote('InvalidInput', 'x' * 5000))
+        self.assertEqual(1000, len(error.msg))
+
+    def test_errors_of_requests_keep_their_names(self):
+        error = self.failure(self.remote(
+            'ManageExistingInvalidReference', 'No such thing.'))
+        self.assertIs(exception.ManageExistingInvalidReference, type(error))
+
+    def test_a_driver_that_cannot_is_named_by_its_backend(self):
+        for error in (self.remote('NotImplementedError', ''),
+                      NotImplementedError('File "/usr/x.py"')):
+            with self.subTest(error=error):
+                self.assertEqual(
+                    'The driver of node@dir cannot list snapshots.',
+                    self.failure(error).msg)
+
+    def test_a_service_that_is_not_ready_is_unavailable(self):
+        for name in ('DriverNotInitialized', 'ServiceUnavailable'):
+            with self.subTest(name=name):
+                error = self.failure(self.remote(name, 'the details'))
+                self.assertEqual((name, 503),
+                                 (type(error).__name__, error.code))
+                self.assertNotIn('details', error.msg)
+
+    def test_a_service_that_waited_too_long_says_so(self):
+        error = self.failure(self.remote('BackendTimeout', 'Too long.'))
+        self.assertEqual((504, 'Too long.'), (error.code, error.msg))
+
+    def test_all_else_is_a_failure_of_the_backend(self):
+        for error in (self.remote('VolumeBackendAPIException', '/etc/x'),
+                      self.remote('QuotaError', '/etc/x'),
+                      self.remote('InvalidInput', None),
+                      self.remote('_', 'x'), self.remote('_translators', ''),
+                      KeyError('/etc/x'), OSError('/etc/x')):
+            with self.subTest(error=error):
+                failure = self.failure(error)
+                self.assertEqual(
+                    (500, 'The backend node@dir could not list its '
+                     'snapshots.'), (failure.code, failure.msg))
