@@ -83,9 +83,7 @@ class TestCase(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.use(self.useFixture(DatabaseFixture()))
-
-    def use(self, fixture: DatabaseFixture) -> None:
+        fixture = self.useFixture(DatabaseFixture(self.new_database()))
         self.conf = fixture.conf
         self.database = fixture.database
         self.context = request_context.RequestContext(
@@ -94,6 +92,10 @@ class TestCase(base.BaseTestCase):
         self.admin = request_context.RequestContext(
             user_id='an-admin', project_id='admin', is_admin=True,
             overwrite=False)
+
+    def new_database(self) -> str | None:
+        """The URL of a database without tables; None: SQLite, a file."""
+        return None
 
     def add(self, row: models.Base) -> models.Base:
         with self.database.writer(self.admin) as session:
