@@ -86,9 +86,11 @@ class Application:
             return webob.exc.HTTPNotFound()
         methods, path_args = match
         microversion.negotiate(req, self.max_version)
-        handler = methods.get(req.method)
-        if handler is None:
+        if req.method not in methods:
             raise exception.MethodNotAllowed(req.method, sorted(methods))
+        handler = methods[req.method]
+        if handler is None:
+            raise exception.NotFound()
         if '\0' in path or '%00' in req.query_string:
             # No id, name or host has it, and not every database takes it.
             raise exception.Invalid(_('Malformed request url'))

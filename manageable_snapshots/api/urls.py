@@ -13,6 +13,7 @@
 """Every URL of the service: path → method → the function that answers.
 
 Paths are those below ``/v3``, where each is there with and without a project.
+None in place of a function is a 404.
 """
 
 from collections.abc import Callable
@@ -23,22 +24,17 @@ import routes
 
 from manageable_snapshots.api import manageable_snapshots
 from manageable_snapshots.api import microversion
-from manageable_snapshots.api import request
 from manageable_snapshots.api import versions
-from manageable_snapshots import exception
 
 Handler = Callable[..., Any]
-Row = tuple[str, dict[str, Handler]]
+Methods = dict[str, Handler | None]
+Row = tuple[str, Methods]
 
 _since_3_8 = microversion.since((3, 8))
 
 
-def nothing(app: Any, req: request.Request, **path_args: str) -> Any:
-    """404, of a method and path that Cinder has nothing behind either."""
-    raise exception.NotFound()
-
-
-_NO_ITEM = {'GET': nothing, 'PUT': nothing, 'DELETE': nothing}
+#: of an item that Cinder's router knows and has nothing behind
+_NO_ITEM: Methods = dict.fromkeys(('GET', 'PUT', 'DELETE'))
 
 #: the extension; what the service answers inside Cinder too
 MANAGEABLE_SNAPSHOTS: tuple[Row, ...] = (
@@ -95,16 +91,16 @@ class Router:
         self._mapper.create_regs()
 
     def match(self, path: str, method: str,
-              ) -> tuple[dict[str, Handler], dict[str, str]] | None:
+              ) -> tuple[Methods, dict[str, str]] | None:
         """The row's methods and the path's arguments.
 
-        :returns: None: there is nothing of that path
+        :returns: None: there is nothing there
         """
         arguments = self._mapper.match(path)
         if arguments is None:
             return None
         methods = self._rows[int(arguments.pop('row'))][1]
-        if method not in methods and nothing in methods.values():
+        if method not in methods and None in methods.values():
             return None
         arguments.pop('format', None)
         return methods, arguments

@@ -16,9 +16,11 @@ What ``manageable-snapshots serve`` is made of: the API's pipeline, a worker,
 SQLite, messages that stay in the process, and the directory driver.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterable
 import datetime
 import os
+import time
 from typing import Any
 
 import fixtures
@@ -73,6 +75,9 @@ class Service(fixtures.Fixture):
 
     def _setUp(self) -> None:
         self.logger = self.useFixture(fixtures.FakeLogger())
+        # Threads of oslo.messaging look so often whether they are to end.
+        self.useFixture(fixtures.MonkeyPatch(
+            'futurist._thread.ThreadWorker.MAX_IDLE_FOR', 0.02))
         self._folder = self.useFixture(fixtures.TempDir()).path
         self.directory = os.path.join(self._folder, BACKEND)
         self._write('policy.yaml', yaml.safe_dump(self._policy))
@@ -106,9 +111,7 @@ class Service(fixtures.Fixture):
                 'availability_zone': 'nova',
                 'host': f'{HOST}@{BACKEND}#{BACKEND}', **columns})
         if on_backend:
-            name = f'volume-{volume_id}'
-            self._put(os.path.join('volumes', name), 1)
-            os.mkdir(os.path.join(self.directory, 'snapshots', name))
+            self.put_volume(f'volume-{volume_id}')
 
     def add_snapshot(self, volume_id: str, snapshot_id: str,
                      **columns: Any) -> None:
@@ -140,20 +143,37 @@ class Service(fixtures.Fixture):
         self.put_snapshot(f'volume-{SECOND_VOLUME}', 'monday')
         self.put_snapshot(f'volume-{OTHERS_VOLUME}', 'friday')
 
+    def put_volume(self, name: str, size: int = 1) -> None:
+        """A volume on the backend, without a row.
+
+        :param size: GiB
+        """
+        self._put(os.path.join('volumes', name), size)
+        os.mkdir(os.path.join(self.directory, 'snapshots', name))
+
     def put_snapshot(self, volume_name: str, name: str,
                      size: int = 1) -> None:
         """A snapshot on the backend that nobody manages.
 
         :param size: GiB
         """
-        os.makedirs(os.path.join(self.directory, 'snapshots', volume_name),
-                    exist_ok=True)
         self._put(os.path.join('snapshots', volume_name, name), size)
 
     def held(self, volume_name: str) -> list[str]:
         """What snapshots of a volume the backend has."""
         return sorted(os.listdir(
             os.path.join(self.directory, 'snapshots', volume_name)))
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        """Wait for what the worker does in the background.
+
+        :raises AssertionError: it does not come true
+        """
+        deadline = time.monotonic() + 20
+        while not condition():
+            if time.monotonic() > deadline:
+                raise AssertionError('it did not happen in time')
+            time.sleep(0.01)
 
     def _configuration(self) -> str:
         sections: dict[str, dict[str, Any]] = {
@@ -168,6 +188,8 @@ class Service(fixtures.Fixture):
                 'inventory_max_age': 0,
             },
             BACKEND: {'directory_path': self.directory},
+            # Nothing here is to survive a power failure.
+            'database': {'sqlite_synchronous': False},
         }
         for name, options in self._sections.items():
             sections.setdefault(name, {}).update(options)
