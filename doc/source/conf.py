@@ -37,3 +37,8 @@ html_last_updated_fmt = '%Y-%m-%d'
 openstackdocs_auto_name = False
 pygments_style = 'native'
 autodoc_typehints = 'description'
+
+# A reference to an option or a page that does not exist is a warning, hence
+# an error; Python's names are not, since those of libraries are not here.
+nitpicky = True
+nitpick_ignore_regex = [(r'py:.*', r'.*')]

@@ -1,0 +1,27 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+import openstack
+
+cloud = openstack.connect(block_storage_default_microversion='3.8')
+volume = cloud.block_storage.find_volume('pictures', ignore_missing=False)
+for entry in cloud.block_storage.manageable_snapshots(
+        details=True, host='localhost@directory'):
+    # Names repeat from volume to volume.
+    if (entry.reference['source-name'] == 'before-upgrade'
+            and entry.source_reference['source-name'].endswith(volume.id)
+            and entry.safe_to_manage):
+        snapshot = cloud.block_storage.manage_snapshot(
+            volume_id=volume.id, ref=entry.reference, name='kept')
+        cloud.block_storage.wait_for_status(
+            snapshot, status='available', failures=['error'])
+        print(f'{snapshot.id} is adopted')
