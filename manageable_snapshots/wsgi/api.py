@@ -21,24 +21,24 @@ paths. Where neither is set, they are looked for in the usual places.
 
 from collections.abc import Mapping
 import os
-import sys
 from typing import Any
-
-from oslo_config import cfg
 
 from manageable_snapshots.api import deploy
 from manageable_snapshots.cmd import common
-from manageable_snapshots import exception
 
 # For the names of the configuration files; the program itself is the server's.
-PROGRAM = 'manageable-snapshots-api'
+_PROGRAM = 'manageable-snapshots-api'
 
 
 def load(environ: Mapping[str, str]) -> Any:
     """The WSGI application.
 
+    What is wrong with the configuration is raised: servers give up then, and
+    log it, where on a SystemExit gunicorn would try again for ever.
+
     :param environ: the environment of the process
-    :raises SystemExit: the configuration is wrong; stderr says why
+    :raises oslo_config.cfg.Error: a configuration file cannot be read
+    :raises ConfigurationError: an option is missing or wrong
     """
     arguments = []
     for option in ('file', 'dir'):
@@ -46,12 +46,7 @@ def load(environ: Mapping[str, str]) -> Any:
         for path in environ.get(variable, '').split(';'):
             if path.strip():
                 arguments += [f'--config-{option}', path.strip()]
-    try:
-        return deploy.load_app(common.load(
-            arguments, '', prog=PROGRAM))
-    except (cfg.Error, exception.ManageableSnapshotsException) as error:
-        print(f'{PROGRAM}: {error}', file=sys.stderr)
-        raise SystemExit(1) from error
+    return deploy.load_app(common.load(arguments, '', prog=_PROGRAM))
 
 
 application = load(os.environ)

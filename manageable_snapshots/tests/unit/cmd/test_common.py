@@ -1,0 +1,160 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What is wrong with a configuration is said in one line."""
+
+import os
+import signal
+import threading
+
+import fixtures
+from oslo_log import log
+
+from manageable_snapshots.cmd import api
+from manageable_snapshots.cmd import common
+from manageable_snapshots.cmd import manage
+from manageable_snapshots.cmd import serve
+from manageable_snapshots.cmd import status
+from manageable_snapshots.cmd import volume
+from manageable_snapshots import exception
+from manageable_snapshots.tests.unit.cmd import base
+
+
+class TestHelp(base.TestCase):
+
+    def test_each_command_says_what_it_does(self):
+        for command, text in (
+                (api, 'Serve the API over HTTP'),
+                (manage, 'Look after the database'),
+                (serve, 'List and adopt the snapshots'),
+                (status, 'whether this version of the package can run'),
+                (volume, 'Serve the backends')):
+            code, out, _err = self.call(command.main, '--help')
+            self.assertEqual(0, code)
+            self.assertIn(text, ' '.join(out.split()))
+
+
+class TestConfiguration(base.TestCase):
+
+    def complaint(self, text, command=volume):
+        code, out, err = self.call(
+            command.main, '--config-file', self.write(text))
+        self.assertEqual((1, ''), (code, out))
+        self.assertEqual(1, err.count('\n'), err)
+        self.assertTrue(err.startswith('the-command: '), err)
+        return err
+
+    def test_a_wrong_value_is_named_with_its_section(self):
+        for text, option, section in (
+                ('[DEFAULT]\nosapi_max_limit = many', 'osapi_max_limit',
+                 'DEFAULT'),
+                ('[DEFAULT]\nauth_strategy = none', 'auth_strategy',
+                 'DEFAULT'),
+                ('[DEFAULT]\nstate_path = $nothing', 'state_path', 'DEFAULT'),
+                ('[manageable_snapshots]\nrpc_timeout = 0', 'rpc_timeout',
+                 'manageable_snapshots'),
+                ('[coordination]\nbackend_url = $nothing', 'backend_url',
+                 'coordination'),
+                ('[DEFAULT]\nenabled_backends =', 'enabled_backends',
+                 'DEFAULT'),
+                (f'[DEFAULT]\nlog_file = {self.folder}/none/log', 'log_file',
+                 'DEFAULT'),
+                (f'[DEFAULT]\nlog_dir = {self.folder}/none', 'log_dir',
+                 'DEFAULT'),
+                (f'[DEFAULT]\nlog_config_append = {self.folder}/none',
+                 'log_config_append', 'DEFAULT')):
+            self.assertIn(f'Option {option} in section [{section}]: ',
+                          self.complaint(text))
+
+    def test_the_api_names_a_missing_file(self):
+        err = self.complaint(
+            '[DEFAULT]\napi_paste_config = none.ini', command=api)
+        self.assertIn('Option api_paste_config in section [DEFAULT]', err)
+
+    def test_the_api_names_an_address_that_is_not_ours(self):
+        path = self.write(
+            '[DEFAULT]\nauth_strategy = noauth\ntransport_url = fake://\n'
+            'osapi_volume_listen = 192.0.2.1\n'
+            f'state_path = {self.folder}\n')
+        code, _out, err = self.call(api.main, '--config-file', path)
+        self.assertEqual(1, code)
+        self.assertIn('Option osapi_volume_listen in section [DEFAULT]: '
+                      '192.0.2.1, port 8776', err)
+
+    def test_a_file_that_is_none_is_named(self):
+        self.assertIn('project.conf', self.complaint('[DEFAULT'))
+        code, _out, err = self.call(
+            volume.main, '--config-file', '/none/such.conf')
+        self.assertEqual(1, code)
+        self.assertIn('/none/such.conf', err)
+
+    def test_an_option_that_there_is_not_is_a_wrong_usage(self):
+        code, _out, err = self.call(volume.main, '--nonsense')
+        self.assertEqual(2, code)
+        self.assertIn('--nonsense', err)
+
+    def test_an_unforeseen_error_keeps_its_traceback(self):
+        @common.command
+        def main(argv):
+            raise ZeroDivisionError
+        self.assertRaises(ZeroDivisionError, main, [])
+
+    def test_the_arguments_are_those_of_the_process_by_default(self):
+        seen = []
+
+        @common.command
+        def main(argv):
+            seen.extend(argv)
+            return 0
+        self.useFixture(fixtures.MonkeyPatch('sys.argv', ['name', 'one']))
+        self.assertEqual(0, main())
+        self.assertEqual(['one'], seen)
+
+
+class TestSignals(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self.addCleanup(signal.signal, number, signal.getsignal(number))
+        self.path = self.write('[DEFAULT]\ndebug = false\n')
+        self.conf = common.load(['--config-file', self.path], '')
+        self.addCleanup(log._refresh_root_level, False)
+        self.stopped = threading.Event()
+        common.handle_signals(self.conf, self.stopped.set)
+
+    def test_termination_and_interruption_stop(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.stopped.clear()
+            os.kill(os.getpid(), number)
+            self.assertTrue(self.stopped.wait(10))
+
+    def test_a_hangup_reads_the_log_level_again(self):
+        self.write('[DEFAULT]\ndebug = true\n')
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertTrue(self.conf.debug)
+        self.assertFalse(self.stopped.is_set())
+
+    def test_a_hangup_with_a_broken_file_changes_nothing(self):
+        self.write('[DEFAULT\n')
+        os.kill(os.getpid(), signal.SIGHUP)
+        self.assertFalse(self.conf.debug)
+
+
+class TestErrors(base.TestCase):
+
+    def test_what_is_away_is_one_line(self):
+        @common.command
+        def main(argv):
+            raise exception.ServiceUnavailable('The database\nis away.')
+        self.assertEqual(
+            (1, '', 'the-command: The database is away.\n'), self.call(main))

@@ -1,0 +1,133 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""manageable-snapshots-manage and manageable-snapshots-status."""
+
+import json
+
+from manageable_snapshots.cmd import manage
+from manageable_snapshots.cmd import status
+from manageable_snapshots import conf as config
+from manageable_snapshots import context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import migration
+from manageable_snapshots.db import services
+from manageable_snapshots.tests.unit.cmd import base
+
+
+class TestCase(base.TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.path = self.write(f'[DEFAULT]\nstate_path = {self.folder}\n')
+
+    def manage(self, *arguments):
+        return self.call(
+            manage.main, '--config-file', self.path, *arguments)
+
+
+class TestDatabase(TestCase):
+
+    def test_a_database_has_the_version_that_it_is_brought_to(self):
+        self.assertEqual((0, 'none: run "db sync"\n', ''),
+                         self.manage('db', 'version'))
+        self.assertEqual((0, f'{migration.head()}\n', ''),
+                         self.manage('db', 'sync'))
+        self.assertEqual((0, f'{migration.head()}\n', ''),
+                         self.manage('db', 'version'))
+
+    def test_a_database_of_cinder_is_left_alone(self):
+        conf = config.load(['--config-file', self.path])
+        database = engine.Database(conf)
+        with database.writer(context.get_admin_context()) as session:
+            session.connection().exec_driver_sql(
+                'CREATE TABLE attachment_specs (id INTEGER)')
+        database.dispose()
+        code, out, err = self.manage('db', 'sync')
+        self.assertEqual((1, ''), (code, out))
+        self.assertIn('Option connection in section [database]', err)
+
+    def test_a_database_that_is_away_is_no_traceback(self):
+        self.write(f'[database]\nconnection = sqlite:///{self.folder}/no/db')
+        code, out, err = self.manage('db', 'version')
+        self.assertEqual((1, ''), (code, out))
+        self.assertTrue(err.endswith(
+            'the-command: The database is unavailable at this time.\n'), err)
+        self.assertNotIn('Traceback', err)
+
+    def test_a_command_that_there_is_not_is_a_wrong_usage(self):
+        self.assertEqual(2, self.manage('db', 'drop')[0])
+        self.assertEqual(2, self.manage('db')[0])
+        self.assertEqual(2, self.manage()[0])
+
+
+class TestServices(TestCase):
+
+    def test_each_service_is_a_line(self):
+        self.manage('db', 'sync')
+        conf = config.load(['--config-file', self.path])
+        database = engine.Database(conf)
+        with database.writer(context.get_admin_context()) as session:
+            services.report(
+                session, host='node@store', cluster=None,
+                availability_zone='nova', rpc_version='3.20',
+                object_version='1.39')
+            services.report(
+                session, host='other@store', cluster=None,
+                availability_zone='nova', rpc_version='3.20',
+                object_version='1.39').disabled = True
+        database.dispose()
+        code, out, _err = self.manage('service', 'list')
+        self.assertEqual(0, code)
+        lines = [line.split()[:5] for line in out.splitlines()]
+        self.assertEqual(
+            ['cinder-volume', 'node@store', 'nova', 'enabled', 'up'],
+            lines[1])
+        self.assertEqual(
+            ['cinder-volume', 'other@store', 'nova', 'disabled', 'up'],
+            lines[2])
+
+
+class TestUpgradeCheck(TestCase):
+
+    def check(self):
+        code, out, _err = self.call(
+            status.main, '--config-file', self.path, 'upgrade', 'check',
+            '--json')
+        return code, {each['check']: (each['result'], each['details'])
+                      for each in json.loads(out)['checks']}
+
+    def test_ready(self):
+        self.manage('db', 'sync')
+        self.assertEqual(
+            (0, {'Configuration': (0, None), 'Database': (0, None)}),
+            self.check())
+
+    def test_without_tables(self):
+        code, checks = self.check()
+        self.assertEqual(2, code)
+        self.assertEqual(2, checks['Database'][0])
+        self.assertIn('db sync', checks['Database'][1])
+
+    def test_with_a_database_that_is_away(self):
+        self.write(f'[database]\nconnection = sqlite:///{self.folder}/no/db')
+        code, checks = self.check()
+        self.assertEqual(2, code)
+        self.assertEqual(2, checks['Database'][0])
+
+    def test_with_a_wrong_option(self):
+        self.manage('db', 'sync')
+        self.write(f'[DEFAULT]\nstate_path = {self.folder}\n'
+                   'osapi_max_limit = many\n')
+        code, checks = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('osapi_max_limit', checks['Configuration'][1])
