@@ -30,6 +30,10 @@ def to_next(conf: cfg.ConfigOpts, req: request.Request,
     query = [(name, value) for name, value in req.GET.items()
              if name not in ('marker', 'offset')]
     query.append(('marker', json.dumps(last)))
+    if 'offset' in req.GET:
+        # openstacksdk sends what it has asked for with each page again,
+        # unless the link has something else in its place.
+        query.append(('offset', '0'))
     url = public(conf, req, req.path_info)
     return [{'rel': 'next',
              'href': f'{url}?{urllib.parse.urlencode(query)}'}]
