@@ -21,6 +21,7 @@ from alembic import command
 from alembic import config as alembic_config
 from alembic import migration as alembic_migration
 from alembic import script
+import alembic.util
 from oslo_config import cfg
 import sqlalchemy as sa
 
@@ -41,9 +42,13 @@ _TIMEOUT = 3600
 def sync(conf: cfg.ConfigOpts) -> None:
     """Bring the database to the newest version; make it where there is none.
 
-    :raises ConfigurationError: the database is Cinder's, or somebody else's
+    :raises ConfigurationError: the database is Cinder's, or somebody else's,
+        or a later release's
     :raises ServiceUnavailable: the database does not answer
     """
+    # Waits for a database that is away are long below.
+    if version(conf) == head():
+        return
     database = engine.Database(conf, timeout=_TIMEOUT)
     try:
         with database.writer(context.get_admin_context()) as session:
@@ -52,6 +57,8 @@ def sync(conf: cfg.ConfigOpts) -> None:
             config = _config()
             config.attributes['connection'] = connection
             command.upgrade(config, 'head')
+    except alembic.util.CommandError as error:
+        raise _refusal(str(error)) from error
     finally:
         database.dispose()
 
@@ -87,8 +94,12 @@ def _check_is_ours(connection: sa.engine.Connection) -> None:
     tables = set(sa.inspect(connection).get_table_names())
     foreign = tables - set(models.Base.metadata.tables) - {VERSION_TABLE}
     if foreign:
-        raise exception.ConfigurationError(
-            option='connection', group='database',
-            reason=_('The database has tables that are not ours (%s): if it '
-                     'is Cinder\'s, cinder-manage db sync looks after it.')
+        raise _refusal(
+            _('The database has tables that are not ours (%s): if it is '
+              'Cinder\'s, cinder-manage db sync looks after it.')
             % ', '.join(sorted(foreign)[:5]))
+
+
+def _refusal(reason: str) -> exception.ConfigurationError:
+    return exception.ConfigurationError(
+        option='connection', group='database', reason=reason)

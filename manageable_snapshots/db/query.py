@@ -69,13 +69,10 @@ def update(session: orm.Session, model: Any, *conditions: Any,
            **values: Any) -> int:
     """Change the live rows that meet the conditions.
 
-    Rows that the session holds already are not refreshed.
-
     :returns: how many there were
     """
     result: Any = session.execute(
-        sa.update(model).where(live(model), *conditions).values(**values),
-        execution_options={'synchronize_session': False})
+        sa.update(model).where(live(model), *conditions).values(**values))
     return result.rowcount
 
 

@@ -38,7 +38,9 @@ def get(session: orm.Session, context: request_context.RequestContext,
     statement = sa.select(models.Volume).where(
         models.Volume.id == volume_id, query.live(models.Volume))
     if for_update:
-        statement = statement.with_for_update()
+        # The session may hold the row as it was before it was locked.
+        statement = statement.with_for_update().execution_options(
+            populate_existing=True)
     volume = session.scalars(statement).first()
     if volume is None or not (
             context.is_admin or volume.project_id == context.project_id):

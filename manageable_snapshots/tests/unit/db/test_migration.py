@@ -11,6 +11,7 @@
 # under the License.
 
 import os
+import socket
 
 import fixtures
 import sqlalchemy as sa
@@ -35,6 +36,15 @@ class MigrationTestCase(base.TestCase):
         before = base.tables(self.database)
         migration.sync(self.conf)
         self.assertEqual(before, base.tables(self.database))
+
+    def test_a_later_releases_database_is_left_alone(self):
+        with self.database.writer(self.admin) as session:
+            session.execute(sa.text(
+                f"UPDATE {migration.VERSION_TABLE} SET version_num = 'later'"))
+        error = self.assertRaises(exception.ConfigurationError,
+                                  migration.sync, self.conf)
+        self.assertIn('later', str(error))
+        self.assertEqual('later', migration.version(self.conf))
 
     def test_a_new_database_has_the_default_volume_type(self):
         with self.database.reader(self.admin) as session:
@@ -70,6 +80,16 @@ class ForeignDatabaseTestCase(base.TestCase):
         self.assertIn('alembic_version', str(error))
         self.assertIn('connection', str(error))
         self.assertEqual(before, base.tables(self.database))
+
+    def test_a_database_that_is_away_is_not_waited_for(self):
+        with socket.create_server(('127.0.0.1', 0)) as server:
+            self.conf.set_override(
+                'connection', 'mysql+pymysql://u:p@127.0.0.1:%s/d'
+                % server.getsockname()[1], group='database')
+            self.conf.set_override('db_timeout', 2,
+                                   group='manageable_snapshots')
+            self.assertRaises(exception.ServiceUnavailable,
+                              migration.sync, self.conf)
 
     def test_a_database_of_sqlalchemy_migrate_is_left_alone(self):
         with self.database.writer(self.admin) as session:
