@@ -50,7 +50,7 @@ CALLS = 64
 
 #: seconds between two attempts to reach the broker; they double
 _FIRST_PAUSE = 0.1
-_LONGEST_PAUSE = 1.6
+_LONGEST_PAUSE = 1
 
 #: most characters of a remote error's message that a user sees
 _MESSAGE_LENGTH = 1000

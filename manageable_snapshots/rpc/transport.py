@@ -38,6 +38,11 @@ _RABBIT_DEFAULTS = {
 }
 
 
+# Its own word for it is -1, with which a connection that is new is given up
+# at once.
+_FOREVER = 2**31
+
+
 def _register_options(conf: cfg.ConfigOpts) -> None:
     for group, options in opts.list_opts():
         conf.register_opts(options, group=group)
@@ -97,4 +102,5 @@ def get_notifier(conf: cfg.ConfigOpts,
                         if options.transport_url else 'DEFAULT') from None
     return messaging.Notifier(
         transport, publisher_id=publisher_id,
+        retry=_FOREVER if options.retry < 0 else options.retry,
         serializer=serializer.NotificationSerializer())

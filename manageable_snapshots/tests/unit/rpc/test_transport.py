@@ -71,6 +71,10 @@ class GetNotifierTest(base.TestCase):
         self.assertIsNone(self.notify())
         self.assertIsNone(self.notify(driver=['noop']))
 
+    def test_a_broker_that_is_away_is_tried_again(self):
+        self.assertEqual(3, self.notify(driver=['test'], retry=3).retry)
+        self.assertLess(1000, self.notify(driver=['test'], retry=-1).retry)
+
     def test_they_carry_who_sent_them(self):
         self.assertEqual('snapshot.node@dir',
                          self.notify(driver=['test']).publisher_id)
