@@ -79,10 +79,19 @@ class InvalidSnapshot(Invalid):
 
 
 class ManageExistingInvalidReference(Invalid):
-    """A reference that names nothing, or not what the request says it is."""
+    """A reference that names nothing, or not what the request says it is.
+
+    :param existing_ref: the reference
+    :param reason: a sentence
+    """
 
     message = _('Manage existing volume failed due to invalid backend '
                 'reference %(existing_ref)s: %(reason)s')
+
+    def __init__(self, message: str | None = None, *,
+                 existing_ref: object = None, reason: str = '') -> None:
+        super().__init__(message, existing_ref=existing_ref, reason=reason)
+        self.reason = reason
 
 
 class ManageExistingAlreadyManaged(Invalid):

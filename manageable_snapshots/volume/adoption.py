@@ -237,6 +237,10 @@ class Adopter:
         if isinstance(error, NotImplementedError):
             error = exception.DriverCannot(
                 driver=self._driver.NAME, what=_('adopt snapshots'))
+        if isinstance(error, exception.ManageExistingInvalidReference):
+            # Who asked knows the reference, and there is little room.
+            return _('The reference is invalid: %s') % (
+                error.reason or error.msg)
         if isinstance(error, exception.ManageableSnapshotsException):
             return error.msg
         return _('The driver %s failed; the log of the volume service has '
