@@ -92,14 +92,8 @@ def accept(app: Any, context: request_context.RequestContext,
         app.volume_client.manage_existing_snapshot(
             context, services.queue(service), accepted.message, ref)
     except Exception:
-        try:
-            _withdraw(app, context, accepted)
-        except (_TakenUp, exception.SnapshotNotFound):
-            # The message has arrived, only the broker's word for it has not.
-            LOG.info('Snapshot %s is being adopted after all.',
-                     accepted.view['id'])
-            return accepted.view
-        raise
+        if _withdraw(app, context, accepted):
+            raise
     LOG.info('Snapshot %(snapshot)s of volume %(volume)s is to be adopted.',
              {'snapshot': accepted.view['id'], 'volume': volume_id})
     return accepted.view
@@ -187,13 +181,31 @@ def _refuse_managed(app: Any, session: orm.Session,
               'managed.') % shown)
 
 
-@engine.retry
 def _withdraw(app: Any, context: request_context.RequestContext,
-              accepted: _Accepted) -> None:
+              accepted: _Accepted) -> bool:
     """Undo :func:`_record`.
 
-    :raises _TakenUp: a worker was faster
+    :returns: False: the row is still there, and will be adopted
     """
+    snapshot_id = accepted.view['id']
+    try:
+        _undo(app, context, accepted)
+    except (_TakenUp, exception.SnapshotNotFound):
+        # The message has arrived, only the broker's word for it has not.
+        LOG.info('A worker has heard of snapshot %s after all.', snapshot_id)
+        return False
+    except exception.ServiceUnavailable as error:
+        # The worker looks for rows that it has not heard of.
+        LOG.warning('Snapshot %(id)s cannot be withdrawn, and stays '
+                    'accepted: %(error)s',
+                    {'id': snapshot_id, 'error': error})
+        return False
+    return True
+
+
+@engine.retry
+def _undo(app: Any, context: request_context.RequestContext,
+          accepted: _Accepted) -> None:
     with app.database.writer(context) as session:
         # First, as the count of rows that a missing usage is made from must
         # still have this one in it.

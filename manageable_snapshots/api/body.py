@@ -65,12 +65,14 @@ def parse(data: bytes, max_depth: int) -> Any:
         value = json.loads(data.decode(), object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise exception.MalformedRequestBody() from None
+    _check(value, max_depth)
+    return value
+
+
+def _check(value: Any, max_depth: int) -> None:
     # A loop, since a recursion would be one more limit.
     level = [value]
     while level:
-        if max_depth < 0:
-            raise exception.MalformedRequestBody(
-                _('Malformed request body: it is nested too deeply.'))
         below: list[Any] = []
         for item in level:
             if isinstance(item, dict):
@@ -82,9 +84,11 @@ def parse(data: bytes, max_depth: int) -> Any:
                 raise exception.MalformedRequestBody(
                     _('Malformed request body: a string has a character '
                       'that no text can have.'))
+            if max_depth == 0 and isinstance(item, (dict, list)):
+                raise exception.MalformedRequestBody(
+                    _('Malformed request body: it is nested too deeply.'))
         level = below
         max_depth -= 1
-    return value
 
 
 def _bytes(req: request.Request, max_size: int) -> bytes:

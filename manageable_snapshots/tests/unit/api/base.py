@@ -1,0 +1,78 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The extension's URLs over a database, with workers that only listen."""
+
+import json
+
+from manageable_snapshots.api import app
+from manageable_snapshots.api import urls
+from manageable_snapshots import policies
+from manageable_snapshots.tests.unit.api.companions import base
+
+HOST = base.HOST
+PROJECT = base.PROJECT
+OTHER_PROJECT = base.OTHER_PROJECT
+
+
+class VolumeClient(base.VolumeClient):
+    """Besides, answers lists.
+
+    :ivar entries: what the backend holds
+    :ivar asked: the arguments of the last list
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.entries = []
+        self.asked = None
+
+    def get_manageable_snapshots(self, context, queue, *, limit, **arguments):
+        if self.failure:
+            raise self.failure
+        self.asked = {'queue': queue, 'limit': limit, **arguments}
+        return self.entries[:limit]
+
+    def manage_existing_snapshot(self, context, queue, snapshot, ref):
+        cast = self.__getattr__('manage_existing_snapshot')
+        cast(context, queue, snapshot, ref=ref)
+
+
+class ApiTestCase(base.CompanionsTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.client = VolumeClient()
+        self.app = self.application()
+
+    def application(self, **options):
+        return app.Application(
+            self.conf, self.database, self.client,
+            policies.new_enforcer(self.conf), urls.MANAGEABLE_SNAPSHOTS,
+            **options)
+
+    def adopt(self, volume_id, ref={'source-name': 'old'}, *, version='3.8',
+              status=202, requester=None, **properties):
+        """The snapshot in the answer, or the message of an error."""
+        answer = self.ask(
+            'POST', '/manageable_snapshots',
+            {'snapshot': {'volume_id': volume_id, 'ref': ref, **properties}},
+            version=version, status=status, requester=requester)
+        inner, = answer.values()
+        return inner if status == 202 else inner['message']
+
+    def list(self, query, *, version='3.8', **options):
+        return self.ask('GET', f'/manageable_snapshots?{query}',
+                        version=version, **options)
+
+    def log_lines(self):
+        return json.dumps(self.log.output)

@@ -1,0 +1,283 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What a POST leaves: a row, its quota and a message, or nothing."""
+
+from unittest import mock
+
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import models
+from manageable_snapshots.db import quota
+from manageable_snapshots.db import snapshots
+from manageable_snapshots import exception
+from manageable_snapshots.tests.unit.api import base
+
+MANAGED = 'aaaaaaaa-aaaa-aaaa-aaaa-aaaaaaaaaaaa'
+
+
+class AdoptionTest(base.ApiTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.service()
+
+    def _rows(self):
+        with self.database.reader(self.admin) as session:
+            return snapshots.list_snapshots(
+                session, self.admin, all_projects=True)
+
+    def _metadata(self, snapshot_id):
+        with self.database.reader(self.admin) as session:
+            return snapshots.metadata(session, snapshot_id)
+
+    def test_the_row_has_what_the_request_says(self):
+        volume_id = self.volume(size=3)
+        answer = self.adopt(volume_id, name='n', description='d',
+                            metadata={'k': 'v'})
+        row = self.snapshot_row(answer['id'])
+        self.assertEqual(
+            ('creating', '0%', volume_id, 3, 'n', 'd', base.PROJECT,
+             self.admin.user_id),
+            (row.status, row.progress, row.volume_id, row.volume_size,
+             row.display_name, row.display_description, row.project_id,
+             row.user_id))
+        self.assertEqual({'k': 'v'}, self._metadata(row.id))
+
+    def test_the_row_remembers_the_reference(self):
+        answer = self.adopt(self.volume(), {'source-id': 'v/old'})
+        self.assertEqual(
+            {'source-id': 'v/old'},
+            snapshots.recorded_reference(self.snapshot_row(answer['id'])))
+
+    def test_the_worker_of_the_volume_is_told(self):
+        answer = self.adopt(self.volume(host=f'{base.HOST}#pool'), 'old')
+        self.assertEqual(
+            [('manage_existing_snapshot', base.HOST, answer['id'],
+              {'ref': {'source-name': 'old'}})], self.client.sent)
+
+    def test_the_cluster_of_the_volume_is_told(self):
+        self.service('node2@dir', cluster='c1@dir')
+        volume_id = self.volume(host='gone@dir#pool',
+                                cluster_name='c1@dir#pool')
+        self.adopt(volume_id)
+        self.assertEqual('c1@dir', self.client.sent[0][1])
+
+    def test_the_quota_is_charged(self):
+        self.adopt(self.volume(size=3))
+        self.assertEqual(1, self.usage('snapshots'))
+        self.assertEqual(3 + 3, self.usage('gigabytes'))
+        self.assertEqual(1, self.usage('snapshots___DEFAULT__'))
+
+    def test_sizes_can_be_left_out_of_the_quota(self):
+        self.conf.set_override('no_snapshot_gb_quota', True)
+        self.adopt(self.volume(size=3))
+        self.assertEqual(1, self.usage('snapshots'))
+        self.assertEqual(0, self.usage('gigabytes'))
+
+    def test_a_full_quota_is_said_in_cinders_words(self):
+        self.conf.set_override('quota_gigabytes', 9)
+        message = self.adopt(self.volume(size=5), status=413)
+        self.assertEqual(
+            'VolumeSizeExceedsAvailableQuota: Requested volume or snapshot '
+            'exceeds allowed gigabytes quota. Requested 5G, quota is 9G and '
+            '5G has been consumed.', message)
+        self.assertEqual([], self._rows())
+
+    def test_nothing_is_left_when_no_worker_can_be_told(self):
+        volume_id = self.volume(size=3)
+        self.unreachable()
+        message = self.adopt(volume_id, status=503, metadata={'k': 'v'})
+        self.assertEqual('Service is unavailable at this time.', message)
+        self.assertEqual([], self._rows())
+        for resource, used in (
+                ('snapshots', 0), ('snapshots___DEFAULT__', 0),
+                ('gigabytes', 3), ('gigabytes___DEFAULT__', 3)):
+            self.assertEqual(used, self.usage(resource))
+
+    def test_nothing_is_left_either_when_the_message_cannot_be_made(self):
+        volume_id = self.volume()
+        self.client.failure = ZeroDivisionError()
+        self.adopt(volume_id, status=500)
+        self.assertEqual([], self._rows())
+        self.assertEqual(0, self.usage('snapshots'))
+
+    def test_what_a_worker_has_taken_up_is_accepted(self):
+        volume_id = self.volume()
+
+        def claim(snapshot_id):
+            with self.database.writer(self.admin) as session:
+                snapshots.claim(session, snapshot_id, size=1)
+
+        self.unreachable(before=claim)
+        answer = self.adopt(volume_id)
+        self.assertEqual('creating', self.snapshot_row(answer['id']).status)
+        self.assertEqual(1, self.usage('snapshots'))
+
+    def test_what_somebody_has_deleted_meanwhile_was_accepted(self):
+        volume_id = self.volume()
+
+        def delete(snapshot_id):
+            with self.database.writer(self.admin) as session:
+                snapshots.delete(session, snapshot_id)
+                quota.charge(session, self.conf, self.admin,
+                             project_id=base.PROJECT, volume_type=None,
+                             snapshots=-1, gigabytes=-1)
+
+        self.unreachable(before=delete)
+        self.adopt(volume_id)
+        self.assertEqual(0, self.usage('snapshots'))
+
+    def test_what_cannot_be_withdrawn_is_accepted(self):
+        volume_id = self.volume()
+        self.unreachable()
+        with mock.patch.object(
+                snapshots, 'withdraw',
+                side_effect=exception.ServiceUnavailable('no database')):
+            answer = self.adopt(volume_id)
+        self.assertEqual('creating', self.snapshot_row(answer['id']).status)
+        self.assertEqual(1, self.usage('snapshots'))
+        self.assertIn('no database', self.log.output)
+
+    def test_a_transaction_that_meets_another_is_repeated(self):
+        create = snapshots.create
+        with mock.patch.object(
+                snapshots, 'create',
+                side_effect=[engine.Conflict(), mock.DEFAULT],
+                wraps=create):
+            self.adopt(self.volume())
+        self.assertEqual(1, len(self._rows()))
+        self.assertEqual(1, self.usage('snapshots'))
+
+    def test_a_volume_that_the_policy_hides_is_not_there(self):
+        volume_id = self.volume()
+        nobody = self.requester('role-of-nothing')
+        self.assertEqual(
+            f'Volume {volume_id} could not be found.',
+            self.adopt(volume_id, status=404, requester=nobody))
+
+    def test_a_service_that_is_down(self):
+        self.service('node3@dir', age=3600)
+        self.adopt(self.volume(host='node3@dir#pool'), status=503)
+        self.assertIn('node3@dir is down', self.log.output)
+
+    def test_a_service_that_is_disabled(self):
+        self.service('node3@dir', disabled=True)
+        self.adopt(self.volume(host='node3@dir#pool'), status=503)
+        self.assertIn('node3@dir is disabled', self.log.output)
+
+    def test_a_volume_that_is_nowhere(self):
+        self.assertEqual(
+            'Service cinder-volume could not be found.',
+            self.adopt(self.volume(host=None), status=404))
+
+    def test_a_volume_in_use(self):
+        self.adopt(self.volume(status='in-use'))
+
+    def test_older_workers_get_older_objects(self):
+        volume_id = self.volume()
+        with self.database.writer(self.admin) as session:
+            session.query(models.Service).update(
+                {'object_current_version': '1.38'})
+        with mock.patch.object(self.client,
+                               'manage_existing_snapshot') as cast:
+            self.adopt(volume_id)
+        self.assertEqual('1.5', cast.call_args.args[2][
+            'versioned_object.version'])
+
+
+class ManagedAlreadyTest(base.ApiTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.service()
+        self.volume_id = self.volume()
+
+    def _managed(self, **columns):
+        snapshot_id = self.snapshot(self.volume_id, **columns)
+        return snapshot_id, {'source-name': f'snapshot-{snapshot_id}'}
+
+    def test_the_name_of_a_managed_snapshot(self):
+        _id, ref = self._managed()
+        self.assertEqual(
+            f'Unable to manage existing snapshot. Snapshot {ref} is already '
+            'managed.', self.adopt(self.volume_id, ref, status=400))
+        self.assertEqual([], self.client.sent)
+        self.assertEqual(0, self.usage('snapshots'))
+
+    def test_the_other_key_of_a_name(self):
+        _id, ref = self._managed()
+        self.adopt(self.volume_id, {'name': ref['source-name']}, status=400)
+
+    def test_the_name_by_a_template_of_the_operator(self):
+        self.conf.set_override('snapshot_name_template', 'cloud-%s-snap')
+        snapshot_id, _ref = self._managed()
+        self.adopt(self.volume_id, f'cloud-{snapshot_id}-snap', status=400)
+        self.adopt(self.volume_id, f'snapshot-{snapshot_id}')
+
+    def test_a_snapshot_that_is_gone_manages_nothing(self):
+        snapshot_id, ref = self._managed()
+        with self.database.writer(self.admin) as session:
+            snapshots.delete(session, snapshot_id)
+        self.adopt(self.volume_id, ref)
+
+    def test_a_snapshot_on_another_backend_manages_nothing_here(self):
+        elsewhere = self.volume(host='node@other#pool')
+        snapshot_id = self.snapshot(elsewhere)
+        self.adopt(self.volume_id, f'snapshot-{snapshot_id}')
+
+    def test_a_snapshot_that_is_being_managed(self):
+        first = self.adopt(self.volume_id)
+        self.assertEqual(
+            "Unable to manage existing snapshot. Snapshot {'source-name': "
+            f"'old'}} is being managed as {first['id']}.",
+            self.adopt(self.volume_id, status=400))
+        self.assertEqual(1, self.usage('snapshots'))
+
+    def test_one_name_of_a_snapshot_that_is_being_managed_by_two(self):
+        self.adopt(self.volume_id,
+                   {'source-name': 'old', 'source-id': 'v/old'})
+        self.adopt(self.volume_id, {'source-name': 'old'}, status=400)
+        self.adopt(self.volume_id, {'source-id': 'v/old'}, status=400)
+        self.adopt(self.volume_id, {'source-id': 'v/other'})
+
+    def test_two_names_of_a_snapshot_that_is_being_managed_by_one(self):
+        self.adopt(self.volume_id, {'source-name': 'old'})
+        self.adopt(self.volume_id,
+                   {'source-name': 'old', 'source-id': 'v/old'}, status=400)
+
+    def test_a_namesake_of_another_volume(self):
+        self.adopt(self.volume_id)
+        self.adopt(self.volume())
+
+    def test_after_a_failure_it_can_be_tried_again(self):
+        first = self.adopt(self.volume_id)
+        with self.database.writer(self.admin) as session:
+            snapshots.make_error(session, first['id'], 'no reason')
+        self.adopt(self.volume_id)
+
+    def test_a_reference_that_was_too_long_to_remember(self):
+        self.adopt(self.volume_id, 'x' * 5000)
+        self.adopt(self.volume_id, 'y' * 5000)
+
+    def test_another_projects_snapshot_is_not_named(self):
+        self.adopt(self.volume_id)
+        with self.database.writer(self.admin) as session:
+            session.query(models.Volume).update(
+                {'project_id': base.OTHER_PROJECT})
+        self.app.enforcer.set_rules(
+            {**self.app.enforcer.rules,
+             'snapshot_extension:snapshot_manage':
+                 self.app.enforcer.rules['admin_or_owner']})
+        self.assertEqual(
+            "Unable to manage existing snapshot. Snapshot {'source-name': "
+            "'old'} is being managed.",
+            self.adopt(self.volume_id, status=400, requester=self.stranger))
