@@ -15,8 +15,9 @@
 from manageable_snapshots.api.companions import services
 from manageable_snapshots.api.companions import snapshots
 from manageable_snapshots.api.companions import volumes
+from manageable_snapshots.api import urls
 
-COMPANIONS = (
+COMPANIONS: tuple[urls.Row, ...] = (
     ('/volumes', {
         'GET': volumes.index,
         'POST': volumes.create,
