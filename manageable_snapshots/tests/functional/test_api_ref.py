@@ -10,15 +10,16 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""The samples of the API reference, against the service.
+"""The API reference, against the service.
 
-What a request sample asks for is done, and what comes back is what the answer
-sample says.
+What a sample of a request asks for is done, and what comes back is what the
+sample of the answer says.
 """
 
 import json
 import os
 import pathlib
+import re
 import time
 from typing import Any
 
@@ -29,8 +30,8 @@ import webob
 from manageable_snapshots.api import urls
 from manageable_snapshots.tests.functional import fixtures
 
-_SAMPLES = (pathlib.Path(__file__).parents[3]
-            / 'api-ref' / 'source' / 'samples')
+_SOURCE = pathlib.Path(__file__).parents[3] / 'api-ref' / 'source'
+_SAMPLES = _SOURCE / 'samples'
 
 _VOLUME = '7d794550-48c7-4e51-a3fd-e9a2a06fe924'
 _SNAPSHOT = '4eaae8d4-4f87-4bee-8474-74b7413bbae1'
@@ -52,9 +53,7 @@ def shape(value: Any) -> Any:
     return type(value).__name__
 
 
-class SampleTest(base.BaseTestCase):
-
-    maxDiff = None
+class ApiReferenceTest(base.BaseTestCase):
 
     def setUp(self) -> None:
         super().setUp()
@@ -152,12 +151,27 @@ class SampleTest(base.BaseTestCase):
                              (answer.status_int, answer.json))
 
     def test_every_request_is_in_the_reference(self) -> None:
-        text = (_SAMPLES.parent / 'manageable-snapshots.inc').read_text()
+        text = (_SOURCE / 'manageable-snapshots.inc').read_text()
         for path, methods in urls.MANAGEABLE_SNAPSHOTS:
             for method, handler in methods.items():
                 if handler is not None:
                     self.assertIn(f'{method} /v3/{{project_id}}{path}',
                                   ' '.join(text.split()))
+
+    def test_every_key_of_an_answer_is_in_the_reference(self) -> None:
+        text = (_SOURCE / 'manageable-snapshots.inc').read_text()
+        answers = [set(re.findall(r'^   - ([^:]+):', part, re.M))
+                   for part in re.findall(
+                       r'^Response\n-+\n(.*?)^Example', text, re.M | re.S)]
+        for documented, name in zip(
+                answers, ('list', 'detail', 'manage-response'), strict=True):
+            answer = sample(name)
+            keys = set(answer)
+            for value in answer.values():
+                keys |= (value if isinstance(value, dict) else value[0]).keys()
+            # Links are not on every page.
+            others = {'manageable-snapshots_links', 'rel', 'href'}
+            self.assertEqual(documented - others, keys - others, name)
 
     def settled(self, snapshot_id: str) -> str | None:
         """The status that a snapshot has in the end; None: it is gone."""

@@ -1,0 +1,76 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What the documentation says, where a change of the code makes it wrong.
+
+That options and pages exist, the build of the documentation checks.
+"""
+
+import configparser
+import datetime
+import json
+import pathlib
+import re
+
+from oslotest import base
+
+from manageable_snapshots import conf as configuration
+from manageable_snapshots.db import models
+from manageable_snapshots.rpc import notifications
+
+_ROOT = pathlib.Path(__file__).parents[3]
+_PAGES = _ROOT / 'doc' / 'source'
+
+
+class DocumentationTest(base.BaseTestCase):
+
+    def test_links_of_the_readme_lead_somewhere(self) -> None:
+        targets = re.findall(r'`[^`<]+<([^>]+)>`_',
+                             (_ROOT / 'README.rst').read_text())
+        self.assertNotEqual([], targets)
+        for target in targets:
+            self.assertTrue((_ROOT / target).is_file(), target)
+
+    def test_times_are_the_defaults(self) -> None:
+        conf = configuration.new()
+        rows = re.findall(
+            r':oslo\.config:option:`(?:(\w+)\.)?(\w+)`\n +- (\d+)\n',
+            (_PAGES / 'admin' / 'services.rst').read_text())
+        self.assertNotEqual([], rows)
+        for group, option, seconds in rows:
+            self.assertEqual(
+                int(seconds), (conf[group] if group else conf)[option],
+                option)
+
+    def test_services_start_commands_that_there_are(self) -> None:
+        setup = configparser.ConfigParser()
+        setup.read(_ROOT / 'setup.cfg')
+        commands = re.findall(r'^([\w-]+) =',
+                              setup['entry_points']['console_scripts'], re.M)
+        services = list((_PAGES / 'install').glob('*.service'))
+        self.assertNotEqual([], services)
+        for service in services:
+            unit = configparser.ConfigParser(interpolation=None)
+            unit.optionxform = str  # type: ignore[method-assign]
+            unit.read(service)
+            path = pathlib.PurePath(unit['Service']['ExecStart'])
+            self.assertIn(path.name, commands)
+
+    def test_the_notification_has_the_keys_of_the_payload(self) -> None:
+        now = datetime.datetime(2026, 1, 1)
+        payload = notifications.snapshot_usage(
+            models.Snapshot(id='s', volume_id='v', created_at=now,
+                            volume_size=1, deleted=False),
+            models.Volume(id='v'), {})
+        sample = json.loads(
+            (_PAGES / 'admin' / 'notification.json').read_text())
+        self.assertEqual(list(payload), list(sample))
