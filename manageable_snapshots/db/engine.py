@@ -98,6 +98,7 @@ class Database:
 
     @property
     def engine(self) -> sa.engine.Engine:
+        """SQLAlchemy's engine, whose errors are not turned into ours."""
         return self._engine
 
     @contextlib.contextmanager
