@@ -233,6 +233,11 @@ def claim(session: orm.Session, snapshot_id: str, *, size: int) -> bool:
                            volume_size=size, progress=_CLAIMED)
 
 
+def is_claimed(snapshot: models.Snapshot) -> bool:
+    """Whether a worker has been about to adopt a row."""
+    return has_reference(snapshot) and snapshot.progress == _CLAIMED
+
+
 def update(session: orm.Session, snapshot_id: str, **values: Any) -> bool:
     """Change a snapshot's columns.
 

@@ -17,8 +17,8 @@ The steps, in the order that makes each of them safe to repeat:
 1. ``accept``: the row is there and ``creating``, and has the reference
    recorded. From here on the adoption is carried on after a crash.
 2. Lock the volume and the reference, across workers.
-3. The backend has the snapshot under its new name already: it is adopted,
-   only the row does not say so yet. On to 7.
+3. Where a worker got to step 6 before: if the backend has the snapshot under
+   its new name, it is adopted, only the row does not say so yet. On to 7.
 4. Refuse what another row manages.
 5. Ask the driver for the size, and mend the quota and the row by it. The row
    is claimed with that: the API cannot withdraw it any more.
@@ -140,7 +140,7 @@ class Adopter:
                 return
             self._notify(context, snapshot_id, 'start')
             columns = {}
-            if not self._driver.is_adopted(view):
+            if not (view.claimed and self._driver.is_adopted(view)):
                 self._refuse_if_managed(context, view, wanted)
                 size = self._driver.manage_existing_snapshot_get_size(
                     view, wanted)

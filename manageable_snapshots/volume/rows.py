@@ -17,6 +17,7 @@ from typing import Any
 from oslo_config import cfg
 
 from manageable_snapshots.db import models
+from manageable_snapshots.db import snapshots
 from manageable_snapshots import names
 
 _VOLUME_FIELDS = (
@@ -51,11 +52,13 @@ def snapshot(conf: cfg.ConfigOpts, row: models.Snapshot,
     """A snapshot for a driver, with its volume in it.
 
     While it is ``creating``, the provider's columns hold the reference that
-    it is adopted by, which is not the driver's business.
+    it is adopted by, which is not the driver's business; ``claimed`` says
+    that a worker got to the point of adopting it.
     """
     view = Row({field: getattr(row, field) for field in _SNAPSHOT_FIELDS},
                name=names.snapshot_name(conf, row.id),
-               volume=volume(conf, volume_row))
+               volume=volume(conf, volume_row),
+               claimed=snapshots.is_claimed(row))
     for field in _PROVIDER_FIELDS:
         view[field] = (None if row.status == 'creating'
                        else getattr(row, field))

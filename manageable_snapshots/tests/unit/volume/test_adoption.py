@@ -200,10 +200,21 @@ class RepeatedTest(AdoptionTestCase):
 
     def test_what_a_crash_left_renamed_becomes_available(self):
         snapshot_id = self.accepted(self.volume_id)
+        with self.write() as session:
+            snapshots.claim(session, snapshot_id, size=1)
         self.hold(self.volume_id, f'snapshot-{snapshot_id}')
         self.adopt(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)
         self.assertEqual([], self.driver.renames)
+
+    def test_what_a_crash_left_before_the_rename_is_adopted(self):
+        snapshot_id = self.accepted(self.volume_id)
+        with self.write() as session:
+            snapshots.claim(session, snapshot_id, size=1)
+        self.hold(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual(1, len(self.driver.renames))
 
     def test_the_reference_of_a_stock_api_is_recorded_first(self):
         snapshot_id = self.accepted(self.volume_id, ref=None)
