@@ -59,6 +59,7 @@ class NewDatabase(fixtures.Fixture):
     """A database without tables, on a server.
 
     :param server: ``mariadb`` or ``postgresql``
+    :raises unittest.SkipTest: there is none
     :ivar url: its SQLAlchemy URL
     """
 
@@ -68,13 +69,14 @@ class NewDatabase(fixtures.Fixture):
 
     def __init__(self, server: str) -> None:
         super().__init__()
-        self._server = server
+        # Here, since a fixture that skips in its setUp fails.
+        self._server = sa.engine.make_url(url(server))
+        self._options = self._OPTIONS[server]
 
     def _setUp(self) -> None:
-        server = sa.engine.make_url(url(self._server))
-        create, drop = self._OPTIONS[self._server]
+        create, drop = self._options
         name = f'test_{uuid.uuid4().hex}'
-        engine = sa.create_engine(server, isolation_level='AUTOCOMMIT')
+        engine = sa.create_engine(self._server, isolation_level='AUTOCOMMIT')
         self.addCleanup(engine.dispose)
 
         def execute(statement: str) -> None:
@@ -83,7 +85,7 @@ class NewDatabase(fixtures.Fixture):
 
         execute(f'CREATE DATABASE {name} {create}')
         self.addCleanup(execute, f'DROP DATABASE {name} {drop}')
-        self.url = server.set(database=name).render_as_string(
+        self.url = self._server.set(database=name).render_as_string(
             hide_password=False)
 
 
