@@ -84,6 +84,14 @@ class ExpectedTest(base.TestCase):
         self.assertIn('"class": "InvalidInput"', sent)
         self.assertIn('invalid backend reference x: no.', sent)
 
+    def test_cinders_api_recognises_it(self):
+        received = common.deserialize_remote_exception(
+            self.on_the_wire(exception.InvalidInput(reason='no marker')),
+            ['cinder.exception'])
+        self.assertEqual(
+            ('InvalidInput', 'Invalid input received: no marker'),
+            (received.exc_type, received.value))
+
     def test_other_errors_keep_their_names(self):
         self.assertIn('"class": "DriverNotInitialized"',
                       self.on_the_wire(exception.DriverNotInitialized()))
