@@ -320,9 +320,11 @@ class LeaveCreatingTestCase(base.TestCase):
 
     def test_what_a_worker_has_claimed_is_not_withdrawn(self):
         row = self.add_snapshot(reference=REFERENCE)
+        self.assertFalse(snapshots.is_claimed(row))
         self.assertTrue(self._call(snapshots.claim, row.id, size=5))
         self.assertFalse(self._call(snapshots.withdraw, self.context, row.id))
         row = self.find(models.Snapshot, row.id)
+        self.assertTrue(snapshots.is_claimed(row))
         self.assertEqual((False, 5, 'creating'),
                          (row.deleted, row.volume_size, row.status))
         self.assertEqual(REFERENCE, snapshots.recorded_reference(row))
