@@ -21,6 +21,7 @@ import pathlib
 import sysconfig
 from typing import Any
 
+from keystoneauth1 import exceptions as keystone_exc
 from keystonemiddleware import auth_token
 from oslo_config import cfg
 import oslo_messaging as messaging
@@ -167,8 +168,22 @@ def auth_token_factory(global_conf: dict[str, str],
 
     Its own factory knows the global one only, or reads files of its choice.
     """
-    conf = {'oslo_config_config': _parts.get().conf, **local_conf}
-    return lambda application: auth_token.AuthProtocol(application, conf)
+    conf = _parts.get().conf
+
+    def check(application: Any) -> Any:
+        try:
+            protocol = auth_token.AuthProtocol(
+                application, {'oslo_config_config': conf, **local_conf})
+        except keystone_exc.ClientException as error:
+            raise _no_keystone(str(error)) from error
+        # Without it the first request would be the one that fails.
+        options = conf.keystone_authtoken
+        if not (options.auth_type or options.auth_section):
+            raise _no_keystone(_('it is not set, but auth_strategy says that '
+                                 'Keystone is to be asked'))
+        return protocol
+
+    return check
 
 
 def oslo_filter_factory(global_conf: dict[str, str], *,
@@ -191,6 +206,11 @@ def oslo_app_factory(global_conf: dict[str, str], *, middleware: str) -> Any:
     # wherever the request's Host header says.
     nothing = webob.exc.HTTPNotFound()
     return oslo_filter_factory(global_conf, middleware=middleware)(nothing)
+
+
+def _no_keystone(reason: str) -> exception.ConfigurationError:
+    return exception.ConfigurationError(
+        option='auth_type', group='keystone_authtoken', reason=reason)
 
 
 def _application(table: Iterable[urls.Row]) -> app.Application:

@@ -215,6 +215,7 @@ class Keystone(fixtures.Fixture):
     CONFIGURATION = {
         'DEFAULT': {'auth_strategy': 'keystone'},
         'keystone_authtoken': {
+            'auth_type': 'none',
             'www_authenticate_uri': 'http://keystone.example',
         },
     }

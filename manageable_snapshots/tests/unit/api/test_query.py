@@ -58,10 +58,9 @@ class QueryTest(base.BaseTestCase):
         self.assertTrue(0 <= wanted.offset < 2 ** 31)
         self.assertNotEqual(wanted.host is None, wanted.cluster is None)
         self.assertEqual(len(wanted.sort_keys), len(wanted.sort_dirs))
-        self.assertTrue(
-            set(wanted.sort_keys) <= {'reference', 'size'})
-        self.assertEqual(len(set(wanted.sort_keys)), len(wanted.sort_keys))
-        self.assertTrue(set(wanted.sort_dirs) <= {'asc', 'desc'})
+        self.assertIn(sorted(wanted.sort_keys), (
+            ['reference'], ['size'], ['reference', 'size']))
+        self.assertTrue({'asc', 'desc'}.issuperset(wanted.sort_dirs))
 
     def test_what_is_not_said(self):
         self.assertEqual(

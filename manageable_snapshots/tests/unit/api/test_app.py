@@ -1,0 +1,252 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The way of a request through the application."""
+
+import json
+from unittest import mock
+
+import hypothesis
+from hypothesis import strategies
+import webob
+
+from manageable_snapshots.api import app
+from manageable_snapshots.api import request
+from manageable_snapshots.api import responses
+from manageable_snapshots.db import services
+from manageable_snapshots import exception
+from manageable_snapshots import policies
+from manageable_snapshots.tests.unit.api import base
+
+
+class ApplicationTest(base.ApiTestCase):
+
+    def send(self, path, method='GET', headers=None, environ=None, **options):
+        req = request.Request.blank(
+            '/', method=method, headers={
+                'OpenStack-API-Version': 'volume 3.8', **(headers or {})},
+            environ={request.ENV_CONTEXT: self.admin, **(environ or {})},
+            **options)
+        req.environ['PATH_INFO'] = path
+        return req.get_response(self.app)
+
+    def handle(self, **methods):
+        """Have the application answer ``/x`` by other functions."""
+        self.app = app.Application(
+            self.conf, self.database, self.client,
+            policies.new_enforcer(self.conf), [('/x', methods)])
+
+    def test_a_dict_is_an_answer(self):
+        self.handle(GET=lambda app, req: {'a': 'é'})
+        response = self.send('/x')
+        self.assertEqual('application/json', response.headers['Content-Type'])
+        self.assertEqual({'a': 'é'}, json.loads(response.body))
+
+    def test_an_answer_is_an_answer(self):
+        self.handle(GET=lambda app, req: responses.accepted())
+        response = self.send('/x')
+        self.assertEqual((202, b''), (response.status_int, response.body))
+
+    def test_an_unexpected_error_says_nothing_and_is_logged(self):
+        self.handle(GET=lambda app, req: {}['the secret'])
+        response = self.send('/x')
+        self.assertEqual(500, response.status_int)
+        self.assertEqual('volume 3.8',
+                         response.headers['OpenStack-API-Version'])
+        self.assertEqual(
+            {'computeFault': {
+                'code': 500,
+                'message': 'The server has either erred or is incapable of '
+                           'performing the requested operation.'}},
+            response.json)
+        self.assertIn("KeyError: 'the secret'", self.log.output)
+
+    def test_an_error_of_ours_that_is_not_meant_for_users(self):
+        def handler(app, req):
+            raise exception.ConfigurationError(
+                option='connection', group='database', reason='the secret')
+
+        self.handle(GET=handler)
+        response = self.send('/x')
+        self.assertEqual(500, response.status_int)
+        self.assertNotIn(b'secret', response.body)
+
+    def test_a_backend_that_is_too_slow(self):
+        self.service()
+        self.client.failure = exception.BackendTimeout(
+            host=base.HOST, seconds=60)
+        self.assertEqual(
+            'The backend node@dir did not answer within 60 seconds.',
+            self.list(f'host={base.HOST}', status=504)[
+                'computeFault']['message'])
+
+    def test_a_driver_that_cannot_list(self):
+        self.service()
+        self.client.failure = exception.DriverCannot(
+            driver='tape', what='list snapshots')
+        self.assertEqual(
+            'The driver tape cannot list snapshots.',
+            self.list(f'host={base.HOST}', status=400)[
+                'badRequest']['message'])
+
+    def test_a_path_that_is_no_text(self):
+        response = self.send('/manageable_snapshots\xff')
+        self.assertEqual(400, response.status_int)
+        self.assertIn('could not be decoded',
+                      response.json['badRequest']['message'])
+
+    def test_a_path_beyond_ascii(self):
+        self.handle(GET=lambda app, req: {})
+        self.app = app.Application(
+            self.conf, self.database, self.client,
+            policies.new_enforcer(self.conf),
+            [('/x/{name}', {'GET': lambda app, req, name: {'name': name}})])
+        response = self.send('/x/' + 'é'.encode().decode('latin-1'))
+        self.assertEqual({'name': 'é'}, response.json)
+
+    def test_a_log_line_is_one_line(self):
+        self.send('/manageable_snapshots/a\r\nb')
+        self.assertIn('/manageable_snapshots/a%0D%0Ab returned with HTTP 404',
+                      self.log.output)
+
+    def test_a_request_that_is_refused_costs_neither_database_nor_rpc(self):
+        self.app = app.Application(
+            self.conf, mock.NonCallableMock(spec=[]),
+            mock.NonCallableMock(spec=[]), policies.new_enforcer(self.conf),
+            app.urls.MANAGEABLE_SNAPSHOTS)
+        for status, options in (
+                (404, {'path': '/nothing'}),
+                (405, {'path': '/manageable_snapshots', 'method': 'PUT'}),
+                (406, {'headers': {'OpenStack-API-Version': 'volume 9.9'}}),
+                (400, {'headers': {'OpenStack-API-Version': 'x'}}),
+                (404, {'headers': {'OpenStack-API-Version': 'volume 3.7'}}),
+                (400, {'path': '/abc/manageable_snapshots'}),
+                (403, {'environ': {request.ENV_CONTEXT: self.member}}),
+                (400, {}),
+                (415, {'method': 'POST', 'body': b'{}'}),
+                (400, {'method': 'POST', 'body': b'{',
+                       'content_type': 'application/json'}),
+                (400, {'method': 'POST', 'body': b'{}',
+                       'content_type': 'application/json'}),
+                (400, {'method': 'POST', 'content_type': 'application/json',
+                       'body': b'{"snapshot": {"ref": 5, "volume_id": '
+                               b'"11111111-1111-1111-1111-111111111111"}}'}),
+                (400, {'method': 'POST', 'content_type': 'application/json',
+                       'body': b'{"snapshot": {"ref": "", "volume_id": '
+                               b'"11111111-1111-1111-1111-111111111111"}}'}),
+        ):
+            response = self.send(
+                **{'path': '/manageable_snapshots', **options})
+            self.assertEqual(status, response.status_int, response.text)
+
+    def test_an_older_host_has_less_to_offer(self):
+        self.app = self.application(max_version=(3, 59))
+        self.service()
+        self.list(f'host={base.HOST}', version='3.59')
+        self.assertEqual(
+            'Version 3.60 is not supported by the API. Minimum is 3.0 and '
+            'maximum is 3.59.',
+            self.list(f'host={base.HOST}', version='3.60', status=406)[
+                'computeFault']['message'])
+
+    def test_a_list_is_asked_of_the_backend_as_the_query_says(self):
+        self.service()
+        self.list(f'host={base.HOST}%23pool&limit=5&offset=2&sort=size:asc&'
+                  'marker={"source-name":"x"}')
+        self.assertEqual(
+            {'queue': base.HOST, 'limit': 5, 'offset': 2,
+             'sort_keys': ['size'], 'sort_dirs': ['asc'],
+             'marker': {'source-name': 'x'}}, self.client.asked)
+
+    def test_a_list_is_asked_of_the_cluster(self):
+        self.service(cluster='c1@dir')
+        self.list('cluster=c1@dir%23pool', version='3.17')
+        self.assertEqual('c1@dir', self.client.asked['queue'])
+
+    def test_an_entry_of_a_driver_that_says_too_little(self):
+        self.service()
+        self.client.entries = [{'size': 1}]
+        answer = self.list(f'host={base.HOST}&limit=1')
+        self.assertEqual(
+            [{'reference': None, 'size': 1, 'safe_to_manage': None,
+              'source_reference': None}], answer['manageable-snapshots'])
+
+
+METHODS = strategies.sampled_from(
+    ['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'HEAD', 'OPTIONS', 'BREW'])
+PATHS = strategies.lists(
+    strategies.sampled_from([
+        '/', base.PROJECT, 'manageable_snapshots', 'os-snapshot-manage',
+        'detail', '.json', '%', '\0', 'a', '\xff', '..', ' '])
+    | strategies.text(strategies.characters(codec='latin-1'), max_size=3),
+    max_size=6).map(''.join)
+QUERIES = strategies.lists(
+    strategies.sampled_from([
+        'host=node@dir', '&', 'limit=', '1', 'offset=', 'marker=', '{', '}',
+        'sort=', 'size', ':asc', ',', '%00', '%FF', '%', '=', ';', '+',
+        'cluster=c@d', '\\', '"source-name":"x"'])
+    | strategies.text('!~abc019', max_size=3), max_size=8).map(''.join)
+HEADERS = strategies.dictionaries(
+    strategies.sampled_from([
+        'Accept', 'Accept-Language', 'Accept-Encoding', 'Content-Type',
+        'OpenStack-API-Version', 'Range', 'If-None-Match', 'Host',
+        'X-Forwarded-Host', 'Cookie', 'Transfer-Encoding']),
+    strategies.sampled_from([
+        'volume 3.8', 'application/json', '*/*;q=x', ';;;', ',', '=', ''])
+    | strategies.text(strategies.characters(
+        codec='latin-1', exclude_categories=['Cc']), max_size=10))
+BODIES = strategies.one_of(
+    strategies.just(b''), strategies.binary(max_size=30),
+    strategies.sampled_from([
+        b'{"snapshot": {"ref": "x", "volume_id": '
+        b'"11111111-1111-1111-1111-111111111111"}}',
+        b'{"snapshot": null}', b'[' * 2000]))
+
+
+class FuzzTest(base.ApiTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.service()
+        self.volume(id='11111111-1111-1111-1111-111111111111')
+
+    @hypothesis.settings(max_examples=300, deadline=None)
+    @hypothesis.given(METHODS, PATHS, QUERIES, HEADERS, BODIES,
+                      strategies.booleans())
+    def test_no_request_is_an_error_of_the_server(
+            self, method, path, query, headers, body, is_admin):
+        environ = webob.Request.blank(
+            '/', method=method, headers={
+                'OpenStack-API-Version': 'volume 3.8',
+                'Content-Type': 'application/json', **headers}).environ
+        environ.update({
+            'PATH_INFO': path, 'QUERY_STRING': query,
+            'CONTENT_LENGTH': str(len(body)),
+            request.ENV_CONTEXT: self.admin if is_admin else self.member,
+        })
+        environ['wsgi.input'] = webob.Request.blank(
+            '/', method='POST', body=body).body_file
+        response = webob.Request(environ).get_response(self.app)
+        self.assertLess(response.status_int, 500, self.log.output)
+        self.assertNotIn(b'Traceback', response.body)
+
+
+class ListingTest(base.ApiTestCase):
+
+    def test_the_service_of_a_list_is_looked_up_once_more_after_a_conflict(
+            self):
+        self.service()
+        get = services.get_volume_service
+        with mock.patch.object(
+                services, 'get_volume_service', wraps=get,
+                side_effect=[app.engine.Conflict(), mock.DEFAULT]):
+            self.list(f'host={base.HOST}')
