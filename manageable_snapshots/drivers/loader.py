@@ -38,8 +38,13 @@ def load(conf: cfg.ConfigOpts, backend: str) -> base.SnapshotDriver:
     """The driver of a backend, not set up yet.
 
     :param backend: the backend's section
-    :raises ConfigurationError: ``volume_driver`` names no driver
+    :raises ConfigurationError: there is no such section, or its
+        ``volume_driver`` names no driver
     """
+    if conf.config_file and backend not in conf.list_all_sections():
+        raise exception.ConfigurationError(
+            option='enabled_backends', group='DEFAULT',
+            reason=_('there is no section [%s]') % backend)
     register_options(conf, backend)
     name = conf[backend].volume_driver
     try:

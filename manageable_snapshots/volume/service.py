@@ -48,6 +48,9 @@ from manageable_snapshots.volume import manager
 
 LOG = logging.getLogger(__name__)
 
+#: for the notifications that a stop finds unsent
+_FLUSH_SECONDS = 5
+
 
 class Backend:
     """One backend of the worker.
@@ -64,13 +67,17 @@ class Backend:
                  locks: Any) -> None:
         self._conf = conf
         self._database = database
-        self._transport = transport
-        self._locks = locks
         self._driver = loader.load(conf, name)
-        self._servers: server.Servers | None = None
-        self._manager: manager.Manager | None = None
         self.host = (f'{hosts.host(conf[name].backend_host or conf.host)}'
                      f'@{name}')
+        self._notifier = notifications.Notifier(conf, self.host)
+        self._manager = manager.Manager(
+            conf, self.host, database, self._driver, locks, self._notifier)
+        self._servers = server.get_servers(
+            conf, transport, self.host,
+            [self._manager, companions.Companions(
+                conf, database, self._driver, self._manager.inventory)])
+        self._is_set_up = False
 
     def start(self) -> None:
         """Set the driver up, take up what was left, and serve.
@@ -80,23 +87,14 @@ class Backend:
         context = request_context.get_admin_context()
         self._driver.do_setup(context)
         self._driver.check_for_setup_error()
-        notifier = notifications.Notifier(self._conf, self.host)
-        self._manager = manager.Manager(
-            self._conf, self.host, self._database, self._driver, self._locks,
-            notifier)
         self._manager.resume()
-        self._servers = server.get_servers(
-            self._conf, self._transport, self.host,
-            [self._manager, companions.Companions(
-                self._conf, self._database, self._driver,
-                self._manager.inventory)])
-        self._servers.start()
+        self._is_set_up = True
         self.report()
         LOG.info('Backend %s is ready.', self.host)
 
     def report(self) -> None:
         """Say in the services table that the backend is alive."""
-        if self._servers is None:
+        if not self._is_set_up:
             try:
                 self.start()
             except Exception:
@@ -109,20 +107,21 @@ class Backend:
 
     def resume(self) -> None:
         """Take up adoptions that are not under way."""
-        if self._manager is not None:
+        if self._is_set_up:
             self._manager.resume()
 
     def stop_listening(self, timeout: float) -> None:
         """Take no more requests."""
-        if self._servers is not None:
-            self._servers.stop(timeout)
+        self._servers.stop(timeout)
 
     def finish(self, timeout: float | None) -> bool:
         """Wait for what is under way.
 
         :returns: whether all of it has finished
         """
-        return self._manager is None or self._manager.stop(timeout)
+        finished = self._manager.stop(timeout)
+        self._notifier.flush(_FLUSH_SECONDS)
+        return finished
 
     @engine.retry
     def _report(self) -> None:

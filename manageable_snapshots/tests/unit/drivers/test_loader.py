@@ -12,6 +12,9 @@
 
 """Finding the driver that a backend's section names."""
 
+import os
+
+import fixtures
 from oslotest import base as test_base
 
 from manageable_snapshots import conf as configuration
@@ -60,6 +63,20 @@ class TestLoad(test_base.BaseTestCase):
             self.assertTrue(error.msg.startswith(
                 f'Option volume_driver in section [pictures]: {reason}'),
                 error.msg)
+
+    def test_a_backend_without_a_section_is_named(self):
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'conf')
+        with open(path, 'w') as file:
+            file.write('[DEFAULT]\nenabled_backends = pictures, films\n'
+                       '[pictures]\n')
+        conf = configuration.new()
+        conf([], default_config_files=[path])
+        self.assertIs(directory.DirectoryDriver,
+                      type(loader.load(conf, 'pictures')))
+        error = self.assertRaises(
+            exception.ConfigurationError, loader.load, conf, 'films')
+        self.assertEqual('Option enabled_backends in section [DEFAULT]: '
+                         'there is no section [films]', error.msg)
 
     def test_options_of_two_backends_are_apart(self):
         conf = configuration.new()
