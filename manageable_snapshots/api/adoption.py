@@ -54,12 +54,14 @@ class _Accepted:
 
     :ivar view: the snapshot, for the answer
     :ivar message: the snapshot, for the worker
+    :ivar project_id: whose quota it is in
     :ivar volume_type: the snapshot's, or None
     :ivar gigabytes: what it counts for in the quota
     """
 
     view: dict[str, Any]
     message: dict[str, Any]
+    project_id: str
     volume_type: models.VolumeType | None
     gigabytes: int
 
@@ -74,6 +76,8 @@ def accept(app: Any, context: request_context.RequestContext,
            metadata: dict[str, str]) -> dict[str, Any]:
     """Have a snapshot of a volume adopted.
 
+    It will be the requester's project's, whosever the volume is.
+
     :param ref: names the snapshot on the volume's backend
     :returns: the view of the snapshot, which is ``creating``
     :raises VolumeNotFound: there is none that the requester may see
@@ -84,6 +88,7 @@ def accept(app: Any, context: request_context.RequestContext,
     :raises InvalidVolume: its status does not allow it
     :raises ManageExistingAlreadyManaged: the reference is another snapshot's
     :raises QuotaError: the project has no room for it
+    :raises Invalid: the requester has no project
     """
     service = _authorize(app, context, volume_id)
     accepted = _record(app, context, service, volume_id, ref, name,
@@ -123,6 +128,10 @@ def _record(app: Any, context: request_context.RequestContext,
             service: models.Service, volume_id: str,
             ref: reference.Reference, name: str | None,
             description: str | None, metadata: dict[str, str]) -> _Accepted:
+    project_id = context.project_id
+    if project_id is None:
+        raise exception.Invalid(_('A snapshot belongs to a project, and the '
+                                  'token is for none.'))
     with app.database.writer(context) as session:
         # With the volume locked, requests for its snapshots come one by one.
         volume = volumes.get(session, context, volume_id, for_update=True)
@@ -138,7 +147,7 @@ def _record(app: Any, context: request_context.RequestContext,
             session, volume.volume_type_id)
         gigabytes = quota.snapshot_gigabytes(app.conf, volume.size)
         quota.charge(
-            session, app.conf, context, project_id=context.project_id,
+            session, app.conf, context, project_id=project_id,
             volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
         snapshot = snapshots.create(
             session, context, volume, name=name, description=description,
@@ -147,7 +156,8 @@ def _record(app: Any, context: request_context.RequestContext,
             view=views.snapshot(snapshot, metadata),
             message=objects.snapshot(
                 snapshot, metadata, pin=service.object_current_version),
-            volume_type=volume_type, gigabytes=gigabytes)
+            project_id=project_id, volume_type=volume_type,
+            gigabytes=gigabytes)
 
 
 def _refuse_managed(app: Any, session: orm.Session,
@@ -168,6 +178,8 @@ def _refuse_managed(app: Any, session: orm.Session,
               'managed.') % shown)
     for row in snapshots.adopting(session, volume.id):
         recorded = snapshots.recorded_reference(row)
+        if isinstance(recorded, str):
+            recorded = reference.parse(recorded)
         if recorded is None or not (reference.matches(ref, recorded)
                                     or reference.matches(recorded, ref)):
             continue
@@ -210,7 +222,7 @@ def _undo(app: Any, context: request_context.RequestContext,
         # First, as the count of rows that a missing usage is made from must
         # still have this one in it.
         quota.charge(
-            session, app.conf, context, project_id=context.project_id,
+            session, app.conf, context, project_id=accepted.project_id,
             volume_type=accepted.volume_type, snapshots=-1,
             gigabytes=-accepted.gigabytes)
         if not snapshots.withdraw(session, context, accepted.view['id']):

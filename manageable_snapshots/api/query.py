@@ -14,6 +14,7 @@
 
 from collections.abc import Iterable
 import dataclasses
+from typing import Any
 
 from oslo_utils import strutils
 
@@ -102,7 +103,7 @@ def _limit(req: request.Request, max_limit: int) -> int:
 
 
 def _offset(req: request.Request) -> int:
-    value = _first(req, 'offset')
+    value: Any = _first(req, 'offset')
     if value is None:
         return 0
     try:

@@ -21,6 +21,8 @@ from manageable_snapshots import context
 #: where the authentication leaves the context in the WSGI environment
 ENV_CONTEXT = 'manageable_snapshots.context'
 
+UNSETTLED = (0, 0)
+
 #: ``Request.json`` of a request that has no body; ``null`` is one
 NO_BODY: Any = type('NoBody', (), {'__repr__': lambda self: 'NO_BODY'})()
 
@@ -28,13 +30,13 @@ NO_BODY: Any = type('NoBody', (), {'__repr__': lambda self: 'NO_BODY'})()
 class Request(webob.Request):
     """What a handler is given.
 
-    :ivar api_version: the microversion that is spoken, ``(3, N)``; None
-        before it is settled
+    :ivar api_version: the microversion that is spoken, ``(3, N)``;
+        :data:`UNSETTLED` before it is known
     :ivar json: the body, parsed and within its limits, or :data:`NO_BODY`;
         a handler reads it through :func:`validation.body`
     """
 
-    api_version: tuple[int, int] | None = None
+    api_version: tuple[int, int] = UNSETTLED
     json: Any = NO_BODY
 
     @property

@@ -93,7 +93,7 @@ def error(raised: Exception) -> webob.Response:
 
 def complete(req: request.Request, response: webob.Response) -> None:
     """Add the headers that every answer carries."""
-    if req.api_version is not None:
+    if req.api_version != request.UNSETTLED:
         response.headers[microversion.HEADER] = '%s %s' % (
             microversion.SERVICE_TYPE,
             microversion.to_string(req.api_version))

@@ -164,6 +164,16 @@ class AdoptionTest(base.ApiTestCase):
             f'Volume {volume_id} could not be found.',
             self.adopt(volume_id, status=404, requester=nobody))
 
+    def test_a_token_without_a_project(self):
+        operator = self.requester('admin', project_id=None)
+        response = self.ask(
+            'POST', '/manageable_snapshots',
+            {'snapshot': {'volume_id': self.volume(), 'ref': 'old'}},
+            version='3.8', status=400, requester=operator, project=False)
+        self.assertEqual(
+            'A snapshot belongs to a project, and the token is for none.',
+            response['badRequest']['message'])
+
     def test_a_service_that_is_down(self):
         self.service('node3@dir', age=3600)
         self.adopt(self.volume(host='node3@dir#pool'), status=503)
@@ -253,6 +263,12 @@ class ManagedAlreadyTest(base.ApiTestCase):
         self.adopt(self.volume_id, {'source-name': 'old'})
         self.adopt(self.volume_id,
                    {'source-name': 'old', 'source-id': 'v/old'}, status=400)
+
+    def test_a_name_that_a_stock_api_sent(self):
+        snapshot_id = self.snapshot(self.volume_id, status='creating')
+        with self.database.writer(self.admin) as session:
+            snapshots.record_reference(session, snapshot_id, 'old')
+        self.adopt(self.volume_id, status=400)
 
     def test_a_namesake_of_another_volume(self):
         self.adopt(self.volume_id)

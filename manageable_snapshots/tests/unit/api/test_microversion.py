@@ -42,7 +42,8 @@ class MicroversionTest(base.BaseTestCase):
         if major == 3 and minor <= 60:
             self.assertEqual(((3, minor), None), (version, error))
         elif major == 0:
-            self.assertEqual((None, 400), (version, error.code))
+            self.assertEqual((request.UNSETTLED, 400),
+                             (version, error.code))
         else:
             self.assertEqual(((major, minor), 406), (version, error.code))
 
