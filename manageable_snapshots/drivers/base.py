@@ -206,12 +206,19 @@ class SnapshotDriver(abc.ABC):
     def is_adopted(self, snapshot: Any) -> bool | None:
         """Whether the backend's snapshot of a row is there already.
 
-        Asked before an adoption, which may be the repetition of one that a
-        crash cut short after the rename.
+        Asked where an adoption was cut short, perhaps after the rename. This
+        default lists the whole backend, to see whether Cinder's method takes
+        one of its snapshots for the row's.
 
         :returns: None: the driver cannot say
         """
-        return None
+        try:
+            entries = self.get_manageable_snapshots(
+                [snapshot], None, sys.maxsize, 0, ['reference'], ['asc'])
+        except NotImplementedError:
+            return None
+        return any(entry.get('cinder_id') == snapshot['id']
+                   for entry in entries)
 
 
 class VolumeDriver(SnapshotDriver):

@@ -114,13 +114,18 @@ class Adopter:
 
         :param ref: as it came over the wire, or as it was recorded
         """
+        # This thread's log lines name the request.
+        context.update_store()
         try:
             self._adopt(context, snapshot_id, ref)
-        except exception.ServiceUnavailable as error:
-            LOG.warning('Adopting snapshot %s is put off: %s', snapshot_id,
-                        error)
+            return
         except Exception as error:
-            self._fail(context, snapshot_id, error)
+            failure = error
+        if isinstance(failure, exception.ServiceUnavailable):
+            LOG.warning('Adopting snapshot %s is put off: %s', snapshot_id,
+                        failure)
+        else:
+            self._fail(context, snapshot_id, failure)
 
     def _adopt(self, context: request_context.RequestContext,
                snapshot_id: str, ref: Any) -> None:

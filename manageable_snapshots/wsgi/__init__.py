@@ -1,0 +1,4 @@
+
+
+# Before anything else: what it does to warnings.
+import manageable_snapshots.cmd  # noqa: F401

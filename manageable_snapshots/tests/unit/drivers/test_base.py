@@ -70,8 +70,18 @@ class TestSnapshotDriver(test_base.BaseTestCase):
         self.assertEqual('a', driver.managed_name({'name': 'a'}))
         self.assertIsNone(driver.managed_name({'source-id': '7'}))
 
-    def test_it_cannot_say_what_is_adopted(self):
-        self.assertIsNone(Vendor([]).is_adopted(object()))
+    def test_what_is_adopted_is_what_the_listing_says(self):
+        snapshot = {'id': 'id'}
+        driver = Vendor([{'cinder_id': None}, {'cinder_id': 'id'}])
+        self.assertTrue(driver.is_adopted(snapshot))
+        self.assertEqual([snapshot], driver.asked)
+        self.assertFalse(driver.is_adopted({'id': 'another'}))
+
+    def test_a_driver_that_cannot_list_cannot_say_what_is_adopted(self):
+        driver = Vendor(None)
+        driver.get_manageable_snapshots = (
+            lambda *args: driver.unmanage_snapshot(None))
+        self.assertIsNone(driver.is_adopted({'id': 'id'}))
 
 
 class TestGibibytes(test_base.BaseTestCase):
