@@ -89,15 +89,15 @@ virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
     python=$(python3 -c 'import sys; print(*sys.version_info[:2], sep=".")')
     have=$({ echo "$python $*"; cd "$ROOT" && cat setup.cfg setup.py \
         pyproject.toml requirements.txt test-requirements.txt; } | sha256sum)
-    [ "$(cat "$dir/installed" 2>/dev/null)" != "$have" ] || return 0
-    rm -f "$dir/installed"
+    ! grep -qxF "$have" "$dir/installed" 2>/dev/null || return 0
     if [ ! -x "$dir/lib/python$python" ] || [ ! -x "$dir/bin/python" ]; then
         quietly "making ${dir#"$ROOT"/}" python3 -m venv --clear "$dir" ||
             return
     fi
     quietly "installing into ${dir#"$ROOT"/} (about a minute)" \
         "$dir/bin/python" -m pip install "$@" || return
-    echo "$have" >"$dir/installed"
+    # The demo and the tests want different packages in one environment.
+    echo "$have" >>"$dir/installed"
 }
 
 tests_ready() {  # the project and what its tests need, in .venv

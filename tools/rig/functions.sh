@@ -15,7 +15,8 @@ spawn() {  # spawn DIR COMMAND...: in the background; down() ends it
     local dir=$1
     shift
     setsid "$@" >>"$dir/log" 2>&1 </dev/null &
-    echo "$! ${STOP_SIGNAL:-TERM}" >>"$dir/pids"
+    SPAWNED=$!
+    echo "$SPAWNED ${STOP_SIGNAL:-TERM}" >>"$dir/pids"
 }
 
 running() {  # running PID
@@ -30,7 +31,7 @@ wait_for() {  # wait_for DIR SECONDS COMMAND...
     local dir=$1 end=$(( SECONDS + $2 ))
     shift 2
     until "$@" >/dev/null 2>&1 </dev/null; do
-        if (( SECONDS >= end )); then
+        if (( SECONDS >= end )) || ! running "$SPAWNED"; then
             echo "$(basename "$0") did not come up:" >&2
             tail -n 50 "$dir/log" >&2
             down "$dir"
