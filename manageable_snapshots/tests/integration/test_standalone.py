@@ -119,6 +119,11 @@ osapi_volume_listen = 127.0.0.1
 osapi_volume_listen_port = 0
 quota_snapshots = -1
 quota_gigabytes = -1
+[manageable_snapshots]
+# What a worker that stops has not begun, another one takes up at its next
+# look, some seconds after it was accepted.
+recovery_interval = 2
+rpc_timeout = 5
 [database]
 connection = {self._database_url}
 [directory]
@@ -179,12 +184,10 @@ class Standalone:
 
     def setUp(self):
         super().setUp()
-        database = self.useFixture(
-            servers.NewDatabase(servers.url(self, self.SERVER)))
-        transport = servers.url(self, 'rabbitmq')
-        self.database_url = database.url
+        self.database_url = self.useFixture(
+            servers.NewDatabase(self.SERVER)).url
         self.deployment = self.useFixture(
-            Deployment(database.url, transport))
+            Deployment(self.database_url, servers.url('rabbitmq')))
 
     def make_volumes(self):
         for number in range(VOLUMES):
@@ -221,6 +224,7 @@ class Standalone:
         return found
 
     def adopt(self, request):
+        """:param request: (volume, name) of a snapshot, and which API"""
         (volume, name), api = request
         return self.deployment.ask('manageable_snapshots', {'snapshot': {
             'volume_id': volume, 'ref': {'source-name': name},
@@ -271,6 +275,20 @@ class Standalone:
             {'snapshots': len(snapshots),
              'gigabytes': len(snapshots) + VOLUMES}, self.usages())
 
+    def test_a_worker_that_stops_leaves_nothing_undone(self):
+        requests = [(snapshot, number % APIS) for number, snapshot
+                    in enumerate(self.make_snapshots(self.make_volumes()))]
+        with futures.ThreadPoolExecutor(16) as executor:
+            statuses = executor.map(self.adopt, requests)
+            self.assertEqual(202, next(statuses))
+            worker = self.deployment.workers[0]
+            self.assertEqual(0, worker.stop(), worker.log)
+            self.assertEqual({202}, set(statuses))
+        self.assertEqual(
+            {'available': SNAPSHOTS}, collections.Counter(
+                each['status'] for each
+                in self.deployment.settle('snapshots')))
+
     def test_a_list_holds_what_is_managed_and_what_is_not(self):
         volumes = self.make_volumes()
         foreign = self.make_snapshots(volumes)
@@ -293,7 +311,7 @@ class Standalone:
 
 class TestMariaDB(Standalone, base.BaseTestCase):
 
-    SERVER = 'mysql'
+    SERVER = 'mariadb'
 
 
 class TestPostgreSQL(Standalone, base.BaseTestCase):
