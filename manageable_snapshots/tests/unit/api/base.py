@@ -12,8 +12,6 @@
 
 """The extension's URLs over a database, with workers that only listen."""
 
-import json
-
 from manageable_snapshots.api import app
 from manageable_snapshots.api import urls
 from manageable_snapshots import policies
@@ -73,6 +71,3 @@ class ApiTestCase(base.CompanionsTestCase):
     def list(self, query, *, version='3.8', **options):
         return self.ask('GET', f'/manageable_snapshots?{query}',
                         version=version, **options)
-
-    def log_lines(self):
-        return json.dumps(self.log.output)

@@ -22,6 +22,8 @@ import webob
 from manageable_snapshots.api import app
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
+from manageable_snapshots.api import urls
+from manageable_snapshots.db import engine
 from manageable_snapshots.db import services
 from manageable_snapshots import exception
 from manageable_snapshots import policies
@@ -105,7 +107,6 @@ class ApplicationTest(base.ApiTestCase):
                       response.json['badRequest']['message'])
 
     def test_a_path_beyond_ascii(self):
-        self.handle(GET=lambda app, req: {})
         self.app = app.Application(
             self.conf, self.database, self.client,
             policies.new_enforcer(self.conf),
@@ -122,7 +123,7 @@ class ApplicationTest(base.ApiTestCase):
         self.app = app.Application(
             self.conf, mock.NonCallableMock(spec=[]),
             mock.NonCallableMock(spec=[]), policies.new_enforcer(self.conf),
-            app.urls.MANAGEABLE_SNAPSHOTS)
+            urls.MANAGEABLE_SNAPSHOTS)
         for status, options in (
                 (404, {'path': '/nothing'}),
                 (405, {'path': '/manageable_snapshots', 'method': 'PUT'}),
@@ -242,11 +243,10 @@ class FuzzTest(base.ApiTestCase):
 
 class ListingTest(base.ApiTestCase):
 
-    def test_the_service_of_a_list_is_looked_up_once_more_after_a_conflict(
-            self):
+    def test_a_service_is_looked_up_again_after_a_conflict(self):
         self.service()
         get = services.get_volume_service
         with mock.patch.object(
                 services, 'get_volume_service', wraps=get,
-                side_effect=[app.engine.Conflict(), mock.DEFAULT]):
+                side_effect=[engine.Conflict(), mock.DEFAULT]):
             self.list(f'host={base.HOST}')
