@@ -149,10 +149,13 @@ class ServiceNotFound(NotFound):
 
     def __init__(self, message: str | None = None, *,
                  service_id: str = '', host: str | None = None) -> None:
-        if message is None:
-            message = _('Service %s could not be found') % service_id
-            message += _(' on host %s.') % host if host else '.'
-        super().__init__(message)
+        # One sentence each: what Cinder's lazy translation makes of _() cannot
+        # be added to.
+        template = (_('Service %(service_id)s could not be found on host '
+                      '%(host)s.') if host else
+                    _('Service %(service_id)s could not be found.'))
+        super().__init__(message if message is not None else template % {
+            'service_id': service_id, 'host': host})
 
 
 class MethodNotAllowed(ManageableSnapshotsException):

@@ -79,8 +79,9 @@ class Application:
     def _answer(self, req: request.Request) -> webob.Response:
         path = req.path_info
         if not path:
-            return webob.exc.HTTPFound(
-                location=links.public(self.conf, req, '/'))
+            return webob.Response(
+                status=302, location=links.public(self.conf, req, '/'),
+                content_type='text/plain')
         match = self._router.match(path, req.method)
         if match is None:
             return webob.exc.HTTPNotFound()

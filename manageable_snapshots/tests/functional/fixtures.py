@@ -221,6 +221,7 @@ class Keystone(fixtures.Fixture):
     }
 
     def _setUp(self) -> None:
+        self.useFixture(fixtures.FakeLogger())
         tokens = self.useFixture(auth_fixture.AuthTokenFixture())
         for name, project_id, roles in (
                 ('admin', PROJECT, ['admin', 'member', 'reader']),

@@ -17,6 +17,7 @@ from unittest import mock
 
 import hypothesis
 from hypothesis import strategies
+import oslo_i18n
 import webob
 
 from manageable_snapshots.api import app
@@ -158,6 +159,21 @@ class ApplicationTest(base.ApiTestCase):
             'maximum is 3.59.',
             self.list(f'host={base.HOST}', version='3.60', status=406)[
                 'computeFault']['message'])
+
+    def test_a_host_that_translates_late_as_cinder_does(self):
+        oslo_i18n.enable_lazy()
+        self.addCleanup(oslo_i18n.enable_lazy, False)
+        for query, status, message in (
+                ('host=nope@dir', 404, 'Service cinder-volume could not be '
+                                       'found on host nope@dir.'),
+                ('host=%23', 404, 'Service cinder-volume could not be '
+                                  'found.'),
+                ('limit=1', 400, 'Invalid input received: Host field is '
+                                 'missing.'),
+                ('host=a&sort=b,c', 400,
+                 'Invalid sort keys passed: b, c')):
+            fault, = self.list(query, status=status).values()
+            self.assertEqual(message, fault['message'])
 
     def test_a_list_is_asked_of_the_backend_as_the_query_says(self):
         self.service()
