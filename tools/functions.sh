@@ -77,7 +77,8 @@ python_ready() {
         echo "Python 3.11 or newer is needed, this is $(python3 -V)" >&2
         return 1
     fi
-    python3 -c 'import ensurepip, venv' 2>/dev/null || debian python3-venv
+    python3 -c 'import ensurepip, venv' 2>/dev/null ||
+        debian python3-venv || return
     # pbr asks git for the version.
     command -v git >/dev/null || debian git
 }
@@ -90,7 +91,7 @@ virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
     have=$({ echo "$python $*"; cd "$ROOT" && cat setup.cfg setup.py \
         pyproject.toml requirements.txt test-requirements.txt; } | sha256sum)
     ! grep -qxF "$have" "$dir/installed" 2>/dev/null || return 0
-    if [ ! -x "$dir/lib/python$python" ] || [ ! -x "$dir/bin/python" ]; then
+    if [ ! -x "$dir/lib/python$python" ] || [ ! -x "$dir/bin/pip" ]; then
         quietly "making ${dir#"$ROOT"/}" python3 -m venv --clear "$dir" ||
             return
     fi
