@@ -38,10 +38,11 @@ def load(conf: cfg.ConfigOpts, backend: str) -> base.SnapshotDriver:
     """The driver of a backend, not set up yet.
 
     :param backend: the backend's section
-    :raises ConfigurationError: there is no such section, or its
-        ``volume_driver`` names no driver
+    :raises ConfigurationError: neither a file has such a section nor the
+        program has registered it, or its ``volume_driver`` names no driver
     """
-    if conf.config_file and backend not in conf.list_all_sections():
+    if (conf.config_file and backend not in conf
+            and backend not in conf.list_all_sections()):
         raise exception.ConfigurationError(
             option='enabled_backends', group='DEFAULT',
             reason=_('there is no section [%s]') % backend)

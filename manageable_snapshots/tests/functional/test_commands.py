@@ -66,19 +66,20 @@ class TestCase(base.TestCase):
         :returns: its exit status
         """
         printed = io.StringIO()
-        results = []
+        ended = threading.Event()
+        errors = []
 
         def visitor():
             try:
                 end = time.monotonic() + PATIENCE
                 while not (match := re.search(ready, printed.getvalue())):
-                    if time.monotonic() > end:
+                    if time.monotonic() > end or ended.wait(0.05):
                         raise AssertionError(printed.getvalue())
-                    time.sleep(0.05)
-                results.append(visit(match))
+                visit(match)
             except BaseException as error:
-                results.append(error)
-            finally:
+                errors.append(error)
+            # To one that has ended already it would be the test's own end.
+            if not ended.is_set():
                 os.kill(os.getpid(), signal.SIGTERM)
 
         thread = threading.Thread(target=visitor, daemon=True)
@@ -86,9 +87,10 @@ class TestCase(base.TestCase):
                 fixtures.MonkeyPatch('sys.stderr', printed):
             thread.start()
             status = main(arguments)
+            ended.set()
         thread.join(PATIENCE)
-        if isinstance(results[0], BaseException):
-            raise results[0]
+        if errors:
+            raise errors[0]
         return status
 
 
@@ -194,6 +196,7 @@ state_path = {self.folder}
 enabled_backends = directory
 osapi_volume_listen = 127.0.0.1
 osapi_volume_listen_port = 0
+[directory]
 """)
         command = [sys.executable, '-c',
                    'from manageable_snapshots.cmd import manage\n'
