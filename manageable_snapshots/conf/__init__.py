@@ -17,13 +17,12 @@ Configuration is an object that is passed on, never the global
 definitions of one option do not go together.
 """
 
-import itertools
 from collections.abc import Sequence
+import itertools
 
 from oslo_config import cfg
 from oslo_log import log
 
-from manageable_snapshots import version
 from manageable_snapshots.conf import api
 from manageable_snapshots.conf import backend
 from manageable_snapshots.conf import base
@@ -31,6 +30,7 @@ from manageable_snapshots.conf import coordination
 from manageable_snapshots.conf import database
 from manageable_snapshots.conf import quota
 from manageable_snapshots.conf import volume
+from manageable_snapshots import version
 
 PROJECT = 'manageable_snapshots'
 

@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Quota defaults, for projects and classes that have no limits of their own."""
+"""Quota defaults, for projects and classes without limits of their own."""
 
 from oslo_config import cfg
 

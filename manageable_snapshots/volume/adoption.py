@@ -30,9 +30,9 @@ because the database or a lock is away leaves it ``creating``, to be taken up
 again.
 """
 
+from collections.abc import Iterator
 import contextlib
 import hashlib
-from collections.abc import Iterator
 from typing import Any
 
 from oslo_config import cfg

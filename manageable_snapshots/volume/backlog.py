@@ -16,11 +16,11 @@ The database is where accepted adoptions are kept; this is only what one
 process has taken up of them, so it may be bounded, and lost.
 """
 
+from collections.abc import Callable
 import concurrent.futures
 import functools
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from oslo_log import log as logging

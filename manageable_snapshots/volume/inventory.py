@@ -23,11 +23,11 @@ O(page). Memory: ``scans`` scans at most.
 """
 
 import collections
+from collections.abc import Callable
+from collections.abc import Iterable
 import dataclasses
 import threading
 import time
-from collections.abc import Callable
-from collections.abc import Iterable
 
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import paging

@@ -15,8 +15,8 @@
 import threading
 
 import fixtures
-from oslotest import base as test_base
 from oslo_utils import uuidutils
+from oslotest import base as test_base
 
 from manageable_snapshots import conf as project_conf
 from manageable_snapshots import context
