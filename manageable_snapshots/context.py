@@ -23,6 +23,9 @@ from oslo_context import context
 from oslo_db.sqlalchemy import enginefacade
 from oslo_utils import timeutils
 
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+
 
 @enginefacade.transaction_context_provider
 class RequestContext(context.RequestContext):
@@ -46,6 +49,16 @@ class RequestContext(context.RequestContext):
         self.timestamp = timestamp or timeutils.utcnow()
         self.quota_class = quota_class
         self.service_catalog = service_catalog or []
+
+    def require_project(self) -> str:
+        """The project that asks, whose quota and rows it is about.
+
+        :raises Invalid: it is a token of a domain or of the whole system
+        """
+        if self.project_id is None:
+            raise exception.Invalid(
+                _('The request needs a token that is scoped to a project.'))
+        return self.project_id
 
     def elevated(self) -> 'RequestContext':
         """The same context with an administrator's sight."""

@@ -128,10 +128,7 @@ def _record(app: Any, context: request_context.RequestContext,
             service: models.Service, volume_id: str,
             ref: reference.Reference, name: str | None,
             description: str | None, metadata: dict[str, str]) -> _Accepted:
-    project_id = context.project_id
-    if project_id is None:
-        raise exception.Invalid(_('A snapshot belongs to a project, and the '
-                                  'token is for none.'))
+    project_id = context.require_project()
     with app.database.writer(context) as session:
         # With the volume locked, requests for its snapshots come one by one.
         volume = volumes.get(session, context, volume_id, for_update=True)

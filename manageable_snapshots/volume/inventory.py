@@ -244,16 +244,15 @@ class Inventory:
                         _('The backend is still busy with a scan that was '
                           'asked for earlier.'))
             started = self._scanning_since = self._clock()
-        scan = None
         try:
-            scan = _Scan(started, list(self._scan()))
+            new = _Scan(started, list(self._scan()))
+            with self._changed:
+                self._keep_scan(new)
         finally:
             with self._changed:
                 self._scanning_since = None
-                if scan is not None:
-                    self._keep_scan(scan)
                 self._changed.notify_all()
-        return scan
+        return new
 
     def _keep_scan(self, scan: _Scan) -> None:
         limit = self._clock() - self._keep

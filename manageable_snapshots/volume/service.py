@@ -35,6 +35,7 @@ from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import quota
 from manageable_snapshots.db import services
+from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import loader
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
@@ -73,10 +74,12 @@ class Backend:
         self._notifier = notifications.Notifier(conf, self.host)
         self._manager = manager.Manager(
             conf, self.host, database, self._driver, locks, self._notifier)
+        endpoints: list[Any] = [self._manager]
+        if isinstance(self._driver, base.VolumeDriver):
+            endpoints.append(companions.Companions(
+                conf, database, self._driver, self._manager.inventory))
         self._servers = server.get_servers(
-            conf, transport, self.host,
-            [self._manager, companions.Companions(
-                conf, database, self._driver, self._manager.inventory)])
+            conf, transport, self.host, endpoints)
         self._is_set_up = False
 
     def start(self) -> None:

@@ -220,7 +220,8 @@ def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
             session, app.conf, host=hosts.backend(volume.host or ''),
             cluster=hosts.backend(volume.cluster_name or ''))
         quota.charge(
-            session, app.conf, context, project_id=context.project_id,
+            session, app.conf, context,
+            project_id=context.require_project(),
             volume_type=volume_types.get(session, volume.volume_type_id),
             snapshots=1,
             gigabytes=quota.snapshot_gigabytes(app.conf, volume.size),

@@ -260,7 +260,8 @@ def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
             session, app.conf, wanted.get('availability_zone'))
         volume_type = _type(session, wanted.get('volume_type'))
         quota.charge(
-            session, app.conf, context, project_id=context.project_id,
+            session, app.conf, context,
+            project_id=context.require_project(),
             volume_type=volume_type, volumes=1, gigabytes=size)
         row = volumes.create(session, {
             'user_id': context.user_id,

@@ -171,7 +171,7 @@ class AdoptionTest(base.ApiTestCase):
             {'snapshot': {'volume_id': self.volume(), 'ref': 'old'}},
             version='3.8', status=400, requester=operator, project=False)
         self.assertEqual(
-            'A snapshot belongs to a project, and the token is for none.',
+            'The request needs a token that is scoped to a project.',
             response['badRequest']['message'])
 
     def test_a_service_that_is_down(self):

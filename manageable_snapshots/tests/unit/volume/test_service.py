@@ -68,6 +68,18 @@ class ServiceTest(ServiceTestCase):
             self.context, 'node@dir', **LIST))
         self.assertTrue(worker.stop())
 
+    def test_a_driver_that_makes_no_volumes_serves_too(self):
+        self.worker()
+        self.conf.set_override(
+            'volume_driver',
+            'manageable_snapshots.tests.unit.volume.base:FakeDriver', 'dir')
+        worker = self.worker()
+        worker.start()
+        self.addCleanup(worker.stop)
+        asked = client.VolumeClient(self.conf, self.transport)
+        self.assertEqual([], asked.get_manageable_snapshots(
+            self.context, 'node@dir', **LIST))
+
     def test_it_reports_that_it_is_alive(self):
         worker = self.worker()
         worker.start()
