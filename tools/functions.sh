@@ -91,6 +91,8 @@ virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
     have=$({ echo "$python $*"; cd "$ROOT" && cat setup.cfg setup.py \
         pyproject.toml requirements.txt test-requirements.txt; } | sha256sum)
     ! grep -qxF "$have" "$dir/installed" 2>/dev/null || return 0
+    # tox leaves a file of that name, which says where its environment is.
+    [ ! -f "$dir" ] || rm "$dir"
     if [ ! -x "$dir/lib/python$python" ] || [ ! -x "$dir/bin/pip" ]; then
         quietly "making ${dir#"$ROOT"/}" python3 -m venv --clear "$dir" ||
             return
