@@ -13,6 +13,7 @@
 """``manageable-snapshots-volume``: a worker for some backends."""
 
 from collections.abc import Sequence
+import threading
 
 from manageable_snapshots.cmd import common
 from manageable_snapshots.volume import service
@@ -30,4 +31,7 @@ def main(argv: Sequence[str]) -> int:
     :param argv: the arguments, without the program's name
     :returns: exit status; 1: it cannot start, or work was cut short
     """
-    return service.run(common.load(argv, DESCRIPTION))
+    conf = common.load(argv, DESCRIPTION)
+    stopping = threading.Event()
+    common.handle_signals(conf, stopping.set)
+    return service.run(conf, stopping)

@@ -18,7 +18,6 @@ and one that reports, recovers and cleans at intervals.
 
 import functools
 import os
-import signal
 import threading
 import time
 from typing import Any
@@ -249,19 +248,16 @@ class Service:
             LOG.info('%d quota reservations expired.', count)
 
 
-def run(conf: cfg.ConfigOpts) -> int:
-    """Serve until SIGTERM or SIGINT; SIGHUP reads what may change again.
+def run(conf: cfg.ConfigOpts, stopping: threading.Event) -> int:
+    """Serve until it is time to stop.
 
     Not oslo.service: up to its release 4 it needs eventlet, and a worker of
     threads needs no more of it than this.
 
+    :param stopping: is set when it is time
     :returns: exit status; 1: work was cut short
     :raises ConfigurationError: an option is missing or wrong
     """
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_args: stopping.set())
-    signal.signal(signal.SIGHUP, lambda *_args: conf.mutate_config_files())
     service = Service(conf)
     service.start()
     stopping.wait()

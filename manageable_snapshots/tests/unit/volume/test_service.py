@@ -12,8 +12,6 @@
 
 """A worker process's life, over the in-process transport."""
 
-import os
-import signal
 import threading
 
 import fixtures
@@ -178,13 +176,9 @@ class ServiceTest(ServiceTestCase):
 
 class SignalsTest(ServiceTestCase):
 
-    def setUp(self):
-        super().setUp()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            self.addCleanup(signal.signal, number, signal.getsignal(number))
-
     def test_a_worker_serves_until_it_is_told_to_stop(self):
         events = []
+        stopping = threading.Event()
 
         class Service:
             def __init__(self, conf):
@@ -192,8 +186,7 @@ class SignalsTest(ServiceTestCase):
 
             def start(self):
                 events.append('started')
-                os.kill(os.getpid(), signal.SIGHUP)
-                os.kill(os.getpid(), signal.SIGTERM)
+                stopping.set()
 
             def stop(self):
                 events.append('stopped')
@@ -201,7 +194,5 @@ class SignalsTest(ServiceTestCase):
 
         self.useFixture(fixtures.MonkeyPatch(
             'manageable_snapshots.volume.service.Service', Service))
-        self.conf.mutate_config_files = lambda: events.append('read again')
-        self.assertEqual(0, service.run(self.conf))
-        self.assertEqual(['made', 'started', 'read again', 'stopped'],
-                         events)
+        self.assertEqual(0, service.run(self.conf, stopping))
+        self.assertEqual(['made', 'started', 'stopped'], events)
