@@ -466,7 +466,8 @@ class OpenstackTest(ClientTestCase):
         self.wait('snapshot', made['id'], 'error')
         shown = self.openstack('volume', 'snapshot', 'show', self.name)
         self.assertEqual('error', shown['status'])
-        self.assertIn('gone', shown['properties']['manage_error'])
+        self.assertIn('has no such snapshot',
+                      shown['properties']['manage_error'])
 
     def test_volume_snapshot_list(self):
         volume_id = self.volume(self.name)
