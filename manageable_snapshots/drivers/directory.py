@@ -121,7 +121,8 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
                 probe = uuid.uuid4().hex.encode()
                 with self._new_file(folder, probe):
                     pass
-                os.unlink(probe, dir_fd=folder)
+                # Another worker that starts may have removed it already.
+                _unlink(probe, folder)
 
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:

@@ -116,6 +116,18 @@ class TestSetup(DirectoryTestCase):
         self.assertTrue(self.file(volume).exists())
         self.assertEqual({'snap'}, set(self.scan()))
 
+    def test_while_another_worker_starts_and_cleans_up(self):
+        other = new_driver(self.path)
+        fsync = os.fsync
+
+        def meanwhile(file):
+            fsync(file)
+            other.do_setup(None)
+
+        with mock.patch.object(os, 'fsync', meanwhile):
+            self.driver.check_for_setup_error()
+        self.assertEqual([], os.listdir(self.path / 'tmp'))
+
     def test_a_path_that_leads_through_a_file(self):
         (self.outside / 'file').touch()
         self.assertMisconfigured('Not a directory', new_driver(
