@@ -226,9 +226,15 @@ class Standalone:
     def adopt(self, request):
         """:param request: (volume, name) of a snapshot, and which API"""
         (volume, name), api = request
-        return self.deployment.ask('manageable_snapshots', {'snapshot': {
-            'volume_id': volume, 'ref': {'source-name': name},
-            'name': f'{volume}/{name}'}}, api=api)[0]
+        end = time.monotonic() + PATIENCE
+        while True:
+            status, _answer = self.deployment.ask(
+                'manageable_snapshots', {'snapshot': {
+                    'volume_id': volume, 'ref': {'source-name': name},
+                    'name': f'{volume}/{name}'}}, api=api)
+            # On a busy machine one may be too late; nothing is left of it.
+            if status != 503 or time.monotonic() > end:
+                return status
 
     def usages(self):
         engine = sa.create_engine(self.database_url)
