@@ -31,8 +31,9 @@ from manageable_snapshots.db import models
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 
-#: Cinder's is alembic_version, so the two are told apart.
+#: where the version is; Cinder's is elsewhere, so the two are told apart
 VERSION_TABLE = 'manageable_snapshots_alembic_version'
+CINDERS_VERSION_TABLE = 'alembic_version'
 
 # Seconds that a statement may take: changing a big table needs longer than a
 # request would wait.
@@ -63,9 +64,11 @@ def sync(conf: cfg.ConfigOpts) -> None:
         database.dispose()
 
 
-def version(conf: cfg.ConfigOpts) -> str | None:
+def version(conf: cfg.ConfigOpts,
+            table: str = VERSION_TABLE) -> str | None:
     """The version that the database has; None: none of ours.
 
+    :param table: Cinder's, for the version that Cinder has brought it to
     :raises ServiceUnavailable: the database does not answer
     """
     database = engine.Database(conf)
@@ -73,7 +76,7 @@ def version(conf: cfg.ConfigOpts) -> str | None:
         with database.reader(context.get_admin_context()) as session:
             return alembic_migration.MigrationContext.configure(
                 session.connection(),
-                opts={'version_table': VERSION_TABLE}).get_current_revision()
+                opts={'version_table': table}).get_current_revision()
     finally:
         database.dispose()
 

@@ -221,6 +221,16 @@ def creating_on(session: orm.Session, queue: str, *, older_than: float = 0,
             if _is_on(row, queue)]
 
 
+def unfinished(session: orm.Session) -> tuple[int, datetime.datetime | None]:
+    """How many rows are being adopted, and when the oldest was made."""
+    row = session.execute(sa.select(
+        sa.func.count(), sa.func.min(models.Snapshot.created_at)).where(
+            models.Snapshot.status == CREATING,
+            models.Snapshot.provider_id.startswith(_PREFIX, autoescape=True),
+            query.live(models.Snapshot))).one()
+    return row[0], row[1]
+
+
 def claim(session: orm.Session, snapshot_id: str, *, size: int) -> bool:
     """Note that a worker is about to adopt a row that is ``creating``.
 

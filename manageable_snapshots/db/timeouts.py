@@ -59,33 +59,47 @@ def _limit_mysql_locks(engine: sa.engine.Engine, seconds: int) -> None:
 
 
 def _limit_psycopg2(engine: sa.engine.Engine, seconds: int) -> None:
-    # libpq has no timeout for an answer, and TCP's do not end a wait for a
-    # server that is merely stopped. But psycopg2 lets somebody else wait in
-    # its place. That function is the process's, so one that is there already
-    # stays, and connections that are not ours wait as long as ever.
     psycopg2: Any = engine.dialect.dbapi
 
     class Connection(psycopg2.extensions.connection):
         longest_wait = seconds
 
     _set_defaults(engine, connection_factory=Connection)
-    if psycopg2.extensions.get_wait_callback() is None:
-        psycopg2.extensions.set_wait_callback(_waiter(psycopg2))
+    waits = psycopg2.extensions.get_wait_callback()
+    if not isinstance(waits, _Waiter):
+        psycopg2.extensions.set_wait_callback(_Waiter(psycopg2, waits))
 
 
-def _waiter(psycopg2: Any) -> Callable[[Any], None]:
-    """What waits for a connection of psycopg2's until that is ready."""
-    def wait(connection: Any) -> None:
+class _Waiter:
+    """What waits for a connection of psycopg2's until that is ready.
+
+    libpq has no timeout for an answer, and TCP's do not end a wait for a
+    server that is merely stopped. But psycopg2 lets somebody else wait in
+    its place, one for the whole process. So connections that are not ours
+    wait as they did.
+
+    :param others: what has waited up to now, eventlet's say
+    """
+
+    def __init__(self, psycopg2: Any,
+                 others: Callable[[Any], None] | None = None) -> None:
+        self._psycopg2 = psycopg2
+        self._others = others
+
+    def __call__(self, connection: Any) -> None:
         longest = getattr(connection, 'longest_wait', None)
+        if longest is None and self._others is not None:
+            self._others(connection)
+            return
+        extensions = self._psycopg2.extensions
+        # Where eventlet patches, this is one that lets others work meanwhile.
         with selectors.DefaultSelector() as selector:
-            while (state := connection.poll()) != psycopg2.extensions.POLL_OK:
+            while (state := connection.poll()) != extensions.POLL_OK:
                 key = selector.register(
                     connection.fileno(),
-                    selectors.EVENT_READ
-                    if state == psycopg2.extensions.POLL_READ
+                    selectors.EVENT_READ if state == extensions.POLL_READ
                     else selectors.EVENT_WRITE)
                 if not selector.select(longest):
-                    raise psycopg2.OperationalError(
+                    raise self._psycopg2.OperationalError(
                         f'the server did not answer within {longest} seconds')
                 selector.unregister(key.fileobj)
-    return wait

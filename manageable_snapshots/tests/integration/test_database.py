@@ -31,6 +31,7 @@ from manageable_snapshots.tests.integration import servers
 from manageable_snapshots.tests.unit.db import base
 from manageable_snapshots.tests.unit.db import test_migration
 from manageable_snapshots.tests.unit.db import test_quota
+from manageable_snapshots.tests.unit.db import test_schema
 from manageable_snapshots.tests.unit.db import test_services
 from manageable_snapshots.tests.unit.db import test_snapshots
 from manageable_snapshots.tests.unit.db import test_volumes
@@ -273,6 +274,14 @@ class MariaDBMigrationTestCase(
 
 class PostgreSQLMigrationTestCase(
         OnPostgreSQL, test_migration.MigrationTestCase):
+    pass
+
+
+class MariaDBSchemaTestCase(OnMariaDB, test_schema.SchemaTestCase):
+    pass
+
+
+class PostgreSQLSchemaTestCase(OnPostgreSQL, test_schema.SchemaTestCase):
     pass
 
 

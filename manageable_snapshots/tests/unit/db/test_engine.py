@@ -341,7 +341,8 @@ class WaiterTestCase(base.TestCase):
     """psycopg2 in our hands waits for a connection as it would by itself."""
 
     class psycopg2:
-        OperationalError = sa_exc.OperationalError
+        class OperationalError(Exception):
+            pass
 
         class extensions:
             POLL_OK, POLL_READ, POLL_WRITE = range(3)
@@ -360,5 +361,28 @@ class WaiterTestCase(base.TestCase):
             def poll(self):
                 return next(states)
 
-        timeouts._waiter(self.psycopg2)(Connection())
+        timeouts._Waiter(self.psycopg2)(Connection())
         self.assertEqual([], list(states))
+
+    def test_a_connection_that_is_not_ours_waits_as_it_did(self):
+        waited = []
+        connection = object()
+        timeouts._Waiter(self.psycopg2, waited.append)(connection)
+        self.assertEqual([connection], waited)
+
+    def test_ours_waits_only_so_long_whatever_waited_before(self):
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+
+        class Connection:
+            fileno = ours.fileno
+            longest_wait = 0.01
+
+            def poll(self):
+                return WaiterTestCase.psycopg2.extensions.POLL_READ
+
+        wait = timeouts._Waiter(self.psycopg2, self.fail)
+        error = self.assertRaises(self.psycopg2.OperationalError, wait,
+                                  Connection())
+        self.assertIn('did not answer within 0.01 seconds', str(error))
