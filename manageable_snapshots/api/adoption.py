@@ -12,9 +12,9 @@
 
 """Accept the adoption of a snapshot: a row, its quota, and a message.
 
-The row and the quota are one transaction. It records the reference too, so
-that whoever looks after the row later knows what was asked for, whatever
-becomes of the message.
+The row and the quota are one transaction. Where the worker carries adoptions
+on, it records the reference too, so that whoever looks after the row later
+knows what was asked for, whatever becomes of the message.
 """
 
 import dataclasses
@@ -91,11 +91,13 @@ def accept(app: Any, context: request_context.RequestContext,
     :raises Invalid: the requester has no project
     """
     service = _authorize(app, context, volume_id)
-    accepted = _record(app, context, service, volume_id, ref, name,
+    queue = services.queue(service)
+    accepted = _record(app, context, service, volume_id, ref,
+                       app.volume_client.carries_on(queue), name,
                        description, metadata)
     try:
         app.volume_client.manage_existing_snapshot(
-            context, services.queue(service), accepted.message, ref)
+            context, queue, accepted.message, ref)
     except Exception:
         if _withdraw(app, context, accepted):
             raise
@@ -126,7 +128,7 @@ def _authorize(app: Any, context: request_context.RequestContext,
 @engine.retry
 def _record(app: Any, context: request_context.RequestContext,
             service: models.Service, volume_id: str,
-            ref: reference.Reference, name: str | None,
+            ref: reference.Reference, carries_on: bool, name: str | None,
             description: str | None, metadata: dict[str, str]) -> _Accepted:
     project_id = context.require_project()
     with app.database.writer(context) as session:
@@ -148,7 +150,7 @@ def _record(app: Any, context: request_context.RequestContext,
             volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
         snapshot = snapshots.create(
             session, context, volume, name=name, description=description,
-            metadata=metadata, reference=ref)
+            metadata=metadata, reference=ref if carries_on else None)
         return _Accepted(
             view=views.snapshot(snapshot, metadata),
             message=objects.snapshot(

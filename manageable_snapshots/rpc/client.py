@@ -18,9 +18,12 @@ of its own, of which there are only so many, and who asked waits no longer
 than configured.
 """
 
+import collections
 from collections.abc import Callable
 from collections.abc import Iterator
 import concurrent.futures
+import dataclasses
+import math
 import threading
 import time
 from typing import Any
@@ -55,12 +58,35 @@ _LONGEST_PAUSE = 1
 #: most characters of a remote error's message that a user sees
 _MESSAGE_LENGTH = 1000
 
+#: Seconds in which a worker of this project says that it is there. Where one
+#: has ever been, the broker may keep its queue, and nothing else tells.
+_SILENCE = 2
+
+#: seconds for which it is known that there is one
+_KNOWN = 10
+
+#: backends of which that is known at the same time
+_BACKENDS = 1000
+
 #: a topic that nobody listens to
 _NOWHERE = 'manageable-snapshots-nowhere'
 
 
 class _TooLate(Exception):
     """It was not done in time; it may be yet."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Known:
+    """Whether a worker carries adoptions on; times are monotonic.
+
+    :ivar until: when to ask again
+    :ivar answered: when it last answered
+    """
+
+    carries_on: bool
+    until: float
+    answered: float
 
 
 class VolumeClient:
@@ -88,6 +114,11 @@ class VolumeClient:
         self._has_broker = not isinstance(transport, in_process.Transport)
         self._casts = threading.BoundedSemaphore(CASTS)
         self._calls = threading.BoundedSemaphore(CALLS)
+        # A worker that died counts as up for so long.
+        self._down_time = conf.service_down_time
+        self._known: collections.OrderedDict[str, _Known] = (
+            collections.OrderedDict())
+        self._lock = threading.Lock()
 
     def get_manageable_snapshots(
             self, context: request_context.RequestContext, queue: str, *,
@@ -129,6 +160,70 @@ class VolumeClient:
         objects.refuse(ref)
         self._cast(context, queue, 'manage_existing_snapshot',
                    snapshot=snapshot, ref=ref)
+
+    def carries_on(self, queue: str) -> bool:
+        """Whether the worker of a backend looks for adoptions left undone.
+
+        One of this project's does, by the reference that was recorded with
+        the row. Cinder's own would leave that where it is for ever.
+
+        :returns: False also where it is not known; such a worker records
+            the reference itself
+        :raises ServiceUnavailable: no broker is there
+        """
+        queue = hosts.backend(queue)
+        if not self._has_broker:
+            return True
+        with self._lock:
+            known = self._known.get(queue)
+        now = time.monotonic()
+        if known is None or known.until <= now:
+            answered = known.answered if known else -math.inf
+            known = self._find_out(queue, answered)
+            with self._lock:
+                self._known[queue] = known
+                self._known.move_to_end(queue)
+                if len(self._known) > _BACKENDS:
+                    self._known.popitem(last=False)
+        return known.carries_on
+
+    def _find_out(self, queue: str, answered: float) -> _Known:
+        is_there = self._ask(queue)
+        now = time.monotonic()
+        if is_there:
+            return _Known(True, now + _KNOWN, now)
+        if is_there is not None:
+            return _Known(False, now + _KNOWN, -math.inf)
+        if now - answered < self._down_time:
+            # It may have died, and will be back.
+            return _Known(True, now + _KNOWN, answered)
+        return _Known(False, now + self._down_time, -math.inf)
+
+    def _ask(self, queue: str) -> bool | None:
+        """Whether a worker of this project is there.
+
+        :returns: None: one has been, and does not answer
+        """
+        seconds = min(_SILENCE, self._rpc_timeout / 2)
+        client = self._client.prepare(
+            topic=f'{versions.OWN_TOPIC}.{queue}', server=hosts.host(queue),
+            version=versions.OWN_VERSION, timeout=seconds,
+            transport_options=messaging.TransportOptions(at_least_once=True))
+        deadline = time.monotonic() + self._rpc_timeout
+
+        def ask() -> bool | None:
+            self._reach_broker(deadline)
+            try:
+                client.call(request_context.get_admin_context(), 'ping')
+                return True
+            except messaging.MessageUndeliverable:
+                return False
+            except Exception as error:
+                LOG.debug('%s does not say whether it carries on: %s', queue,
+                          error)
+                return None
+
+        return self._hand_over(ask)
 
     def create_snapshot(
             self, context: request_context.RequestContext, queue: str,
@@ -206,9 +301,9 @@ class VolumeClient:
 
         self._hand_over(cast)
 
-    def _hand_over(self, function: Callable[[], None]) -> None:
+    def _hand_over(self, function: Callable[[], Any]) -> Any:
         try:
-            self._within(self._rpc_timeout, self._casts, function)
+            return self._within(self._rpc_timeout, self._casts, function)
         except exception.ServiceUnavailable:
             raise
         except Exception as error:

@@ -75,6 +75,18 @@ class Endpoint:
         return call
 
 
+class Presence:
+    """Answers where only a worker of this project listens.
+
+    An API learns from it which of the two kinds of workers a backend has.
+    """
+
+    target = messaging.Target(version=versions.OWN_VERSION)
+
+    def ping(self, ctxt: Any) -> bool:
+        return True
+
+
 class Servers:
     """The servers of one backend.
 
@@ -154,7 +166,7 @@ def _stop(server: Any) -> None:
 def get_servers(conf: cfg.ConfigOpts, transport: messaging.Transport,
                 host: str, endpoints: Sequence[Any],
                 cluster: str | None = None) -> Servers:
-    """Servers on every topic on which a cinder-volume listens.
+    """Servers on every topic on which a cinder-volume listens, and our own.
 
     :param conf: the configuration
     :param host: the backend, ``host@backend``
@@ -170,13 +182,26 @@ def get_servers(conf: cfg.ConfigOpts, transport: messaging.Transport,
         targets.append(messaging.Target(
             topic=f'{topic}.{cluster}', server=hosts.host(cluster)))
     wrapped = [Endpoint(endpoint) for endpoint in endpoints]
+    answers: list[tuple[messaging.Target, list[Any]]] = [
+        (target, wrapped) for target in targets]
+    answers.append((presence(cluster or host), [Presence()]))
 
     def create() -> list[Any]:
         return [
             messaging.get_rpc_server(
-                transport, target, wrapped,
+                transport, target, answering,
                 serializer=serializer.RequestContextSerializer(),
                 access_policy=dispatcher.DefaultRPCAccessPolicy)
-            for target in targets]
+            for target, answering in answers]
 
     return Servers(create, conf.manageable_snapshots.rpc_timeout)
+
+
+def presence(queue: str) -> messaging.Target:
+    """Where :class:`Presence` of a backend listens.
+
+    :param queue: the name to which its messages are addressed,
+        ``host@backend`` or ``cluster@backend``
+    """
+    return messaging.Target(topic=f'{versions.OWN_TOPIC}.{queue}',
+                            server=hosts.host(queue))

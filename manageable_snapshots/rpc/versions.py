@@ -10,7 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Versions and names on the wire, those of Cinder 22 to 29.
+"""Versions and names on the wire, those of the releases that are known.
 
 A worker writes :data:`RPC_VERSION` and :data:`OBJECT_VERSION` into its row of
 the services table. Cinder's API speaks as the oldest service understands, so
@@ -23,19 +23,28 @@ from oslo_utils import versionutils
 
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
+from manageable_snapshots import releases
 
 VOLUME_TOPIC = 'cinder-volume'
 VOLUME_BINARY = 'cinder-volume'
 
-#: interface of cinder-volume (release 29; release 22 has 3.18)
-RPC_VERSION = '3.20'
+#: interface of cinder-scheduler, as its update_service_capabilities is today
+SCHEDULER_TOPIC = 'cinder-scheduler'
+SCHEDULER_VERSION = '3.3'
+
+#: What only a worker of this project listens to, and its interface there.
+OWN_TOPIC = 'manageable-snapshots'
+OWN_VERSION = '1.0'
+
+#: interface of cinder-volume
+RPC_VERSION = releases.KNOWN[-1].rpc_version
 
 #: the methods that 3.0 has, and the listing with objects
 BASE_VERSION = '3.0'
 LIST_VERSION = '3.10'
 
-#: version of Cinder's objects taken together (releases 22 to 29)
-OBJECT_VERSION = '1.39'
+#: version of Cinder's objects taken together
+OBJECT_VERSION = releases.KNOWN[0].object_version
 
 #: versions of the single objects, by the version taken together
 OBJECTS: dict[str, dict[str, str]] = {

@@ -16,6 +16,7 @@ Volumes and snapshots are made and deleted by Cinder's RPC methods, just as
 far as the clients of the extension need it. Inside Cinder these are Cinder's.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from oslo_config import cfg
@@ -47,17 +48,19 @@ class Companions:
     :param database: where the rows are
     :param driver: the backend
     :param stock: the inventory that is told of what changed
+    :param publish: tells Cinder's schedulers what the backend offers
     """
 
     target = messaging.Target(version=versions.RPC_VERSION)
 
     def __init__(self, conf: cfg.ConfigOpts, database: engine.Database,
-                 driver: base.VolumeDriver,
-                 stock: inventory.Inventory) -> None:
+                 driver: base.VolumeDriver, stock: inventory.Inventory,
+                 publish: Callable[[], None] = lambda: None) -> None:
         self._conf = conf
         self._database = database
         self._driver = driver
         self._inventory = stock
+        self._publish = publish
 
     def create_volume(
             self, context: request_context.RequestContext,
@@ -170,6 +173,11 @@ class Companions:
                          discover: bool) -> dict[str, Any]:
         """What the backend offers."""
         return self._driver.get_volume_stats(refresh=discover)
+
+    def publish_service_capabilities(
+            self, context: request_context.RequestContext) -> None:
+        """Tell what it is; a scheduler that starts asks for it."""
+        self._publish()
 
     def _volume(self, context: request_context.RequestContext,
                 volume_id: str) -> models.Volume | None:

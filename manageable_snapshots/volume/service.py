@@ -33,6 +33,7 @@ from tooz import coordination
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import quota
+from manageable_snapshots.db import schema
 from manageable_snapshots.db import services
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import loader
@@ -40,6 +41,7 @@ from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
 from manageable_snapshots.rpc import notifications
+from manageable_snapshots.rpc import scheduler
 from manageable_snapshots.rpc import server
 from manageable_snapshots.rpc import transport as rpc_transport
 from manageable_snapshots.rpc import versions
@@ -76,9 +78,11 @@ class Backend:
         endpoints: list[Any] = [self._manager]
         if isinstance(self._driver, base.VolumeDriver):
             endpoints.append(companions.Companions(
-                conf, database, self._driver, self._manager.inventory))
+                conf, database, self._driver, self._manager.inventory,
+                self._publish))
         self._servers = server.get_servers(
             conf, transport, self.host, endpoints)
+        self._scheduler = scheduler.SchedulerClient(conf, transport)
         self._is_set_up = False
 
     def start(self) -> None:
@@ -106,6 +110,7 @@ class Backend:
         # Who does not listen yet is not alive.
         self._servers.start()
         self._report()
+        self._publish()
 
     def resume(self) -> None:
         """Take up adoptions that are not under way."""
@@ -124,6 +129,18 @@ class Backend:
         finished = self._manager.stop(timeout)
         self._notifier.flush(_FLUSH_SECONDS)
         return finished
+
+    def _publish(self) -> None:
+        """Tell Cinder's schedulers what the backend offers."""
+        if not isinstance(self._driver, base.VolumeDriver):
+            return
+        try:
+            stats = self._driver.get_volume_stats(refresh=True)
+        except Exception as error:
+            LOG.warning('Backend %s does not say what it offers: %s',
+                        self.host, error)
+        else:
+            self._scheduler.update_service_capabilities(self.host, stats)
 
     @engine.retry
     def _report(self) -> None:
@@ -167,8 +184,10 @@ class Service:
 
         A backend whose storage is away is tried again; the others serve.
 
-        :raises ConfigurationError: an option of a backend is wrong
+        :raises ConfigurationError: an option of a backend is wrong, or the
+            database will not do
         """
+        schema.check_if_there(self._database, inserts=schema.WORKING)
         try:
             self._locks.start()
         except coordination.ToozError as error:

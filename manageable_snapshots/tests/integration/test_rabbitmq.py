@@ -171,8 +171,9 @@ class RabbitMQTestCase(base.BaseTestCase):
         self.broker = servers.url('rabbitmq')
         self.log = self.useFixture(fixtures.FakeLogger())
         # A broker that others use as well stays usable.
-        self.useFixture(fixtures.MockPatchObject(
-            versions, 'VOLUME_TOPIC', f'test-{uuid.uuid4().hex}'))
+        for topic in ('VOLUME_TOPIC', 'OWN_TOPIC'):
+            self.useFixture(fixtures.MockPatchObject(
+                versions, topic, f'test-{uuid.uuid4().hex}'))
         self.context = context.RequestContext(
             user_id='u', project_id='p', is_admin=True, overwrite=False)
         self.way = self.useFixture(Way(self.broker))
@@ -266,6 +267,67 @@ class NobodyThereTest(RabbitMQTestCase):
         self.assertEqual([], self.worker.adopted)
         self.serve().start()
         self.assertEqual(['waits'], self.worker.references(1))
+
+
+class CarriesOnTest(RabbitMQTestCase):
+    """What an API finds out of a worker without Cinder's noticing."""
+
+    def assertFindsOut(self, expected, within=1):
+        started = time.monotonic()
+        self.assertIs(expected, self.client.carries_on(unit.BACKEND))
+        self.assertLess(time.monotonic() - started, within)
+
+    def forget(self):
+        """Let the API be a process that has just started."""
+        self.client = client.VolumeClient(*self.connect(self.way.url))
+
+    def test_a_worker_of_ours_does(self):
+        self.serve().start()
+        self.assertFindsOut(True)
+
+    def test_a_worker_of_cinders_does_not_and_hears_nothing_of_it(self):
+        came = []
+
+        class Cinders(messaging.NoOpSerializer):
+            def deserialize_context(self, values):
+                came.append(values)
+                return context.RequestContext.from_dict(values)
+
+        _configuration, connection = self.connect(self.worker_way.url)
+        targets = [
+            messaging.Target(topic=topic, server=name) for topic, name in (
+                (versions.VOLUME_TOPIC, unit.BACKEND),
+                (f'{versions.VOLUME_TOPIC}.{unit.BACKEND}', 'node'))]
+        served = server.Servers(lambda: [
+            messaging.get_rpc_server(connection, target, [self.worker],
+                                     serializer=Cinders())
+            for target in targets], RPC_TIMEOUT)
+        self.addCleanup(served.stop, 0)
+        served.start()
+        self.assertFindsOut(False)
+        self.adopt('x')
+        self.worker.references(1)
+        self.assertEqual(1, len(came))
+
+    def test_where_one_of_ours_has_been_the_broker_may_keep_its_queue(self):
+        served = self.serve()
+        served.start()
+        self.assertFindsOut(True)
+        self.assertTrue(served.stop(20))
+        self.assertFindsOut(True)
+        self.forget()
+        self.assertFindsOut(False, within=client._SILENCE + 1)
+        self.assertFindsOut(False)
+        self.forget()
+        self.serve().start()
+        self.assertFindsOut(True)
+
+    def test_a_broker_that_is_away_is_not_waited_for(self):
+        self.way.down()
+        self.assertUnavailable(self.client.carries_on, unit.BACKEND)
+        self.way.up()
+        self.way.freeze()
+        self.assertUnavailable(self.client.carries_on, unit.BACKEND)
 
 
 class BrokerDiesTest(RabbitMQTestCase):

@@ -27,12 +27,17 @@ class VolumeClient(base.VolumeClient):
 
     :ivar entries: what the backend holds
     :ivar asked: the arguments of the last list
+    :ivar is_ours: whether the workers are this project's
     """
 
     def __init__(self):
         super().__init__()
         self.entries = []
         self.asked = None
+        self.is_ours = True
+
+    def carries_on(self, queue):
+        return self.is_ours
 
     def get_manageable_snapshots(self, context, queue, *, limit, **arguments):
         if self.failure:

@@ -58,6 +58,13 @@ class AdoptionTest(base.ApiTestCase):
             {'source-id': 'v/old'},
             snapshots.recorded_reference(self.snapshot_row(answer['id'])))
 
+    def test_a_worker_of_cinders_finds_its_columns_empty(self):
+        self.client.is_ours = False
+        row = self.snapshot_row(self.adopt(self.volume())['id'])
+        self.assertEqual(
+            (None, None, None),
+            (row.provider_id, row.provider_location, row.provider_auth))
+
     def test_the_worker_of_the_volume_is_told(self):
         answer = self.adopt(self.volume(host=f'{base.HOST}#pool'), 'old')
         self.assertEqual(

@@ -12,6 +12,7 @@
 
 import threading
 import time
+import types
 
 import fixtures
 import oslo_messaging as messaging
@@ -111,6 +112,9 @@ class VolumeClientTest(base.TestCase):
     def test_a_pool_and_a_cluster_are_reached(self):
         self.assertEqual([ENTRY], self.list('node@dir#pool'))
         self.assertEqual([ENTRY], self.list('group@dir'))
+
+    def test_in_one_process_the_worker_is_ours(self):
+        self.assertTrue(self.client.carries_on(base.BACKEND))
 
     def test_an_adoption_is_handed_over(self):
         self.client.manage_existing_snapshot(
@@ -415,6 +419,103 @@ class BadDaysTest(BrokerTestCase):
         self.assertUnavailable(self.list, within=2)
         self.broker.plan[self.MANAGE] = [Foreign('reset')]
         self.assertUnavailable(self.adopt, within=2)
+
+
+class CarriesOnTest(BrokerTestCase):
+    """With workers that are ours, or Cinder's, or away."""
+
+    PING = 'ping'
+
+    def setUp(self):
+        super().setUp()
+        self.passed = 0
+        self.useFixture(fixtures.MockPatchObject(
+            client, 'time', types.SimpleNamespace(
+                monotonic=lambda: time.monotonic() + self.passed,
+                sleep=time.sleep)))
+
+    def carries_on(self, after=0, queue=base.BACKEND):
+        self.passed += after
+        return self.client.carries_on(queue)
+
+    def asked(self):
+        return self.broker.methods().count(self.PING)
+
+    def worker_is(self, what):
+        self.broker.plan[self.PING] = [{
+            'ours': lambda: True, 'stock': undeliverable(),
+            'silent': messaging.MessagingTimeout('no reply'),
+            'odd': messaging.RemoteError('NoSuchMethod', 'ping', []),
+        }[what]]
+
+    def test_one_of_ours_does(self):
+        self.worker_is('ours')
+        self.assertTrue(self.carries_on())
+
+    def test_it_is_asked_where_no_other_listens(self):
+        self.carries_on(queue='node@dir#pool')
+        _method, target, timeout, _monitor, retry, options, context = (
+            self.broker.sent[-1])
+        self.assertEqual(('manageable-snapshots.node@dir', 'node', '1.0'),
+                         (target.topic, target.server, target.version))
+        self.assertEqual((0.25, 0, True),
+                         (timeout, retry, options.at_least_once))
+        self.assertNotIn('the-token', str(context))
+
+    def test_cinders_does_not(self):
+        self.worker_is('stock')
+        self.assertFalse(self.carries_on())
+
+    def test_one_that_never_answered_is_not_counted_on(self):
+        for what in ('silent', 'odd'):
+            with self.subTest(what=what):
+                self.worker_is(what)
+                self.assertFalse(self.carries_on(queue=f'{what}@dir'))
+
+    def test_what_is_known_is_not_asked_again_at_once(self):
+        for what in ('ours', 'stock'):
+            with self.subTest(what=what):
+                self.worker_is(what)
+                asked = self.asked()
+                for seconds, count in ((0, 1), (9, 1), (1, 2)):
+                    self.carries_on(seconds, f'{what}@dir')
+                    self.assertEqual(asked + count, self.asked())
+
+    def test_silence_is_not_waited_for_again_at_once(self):
+        self.worker_is('silent')
+        for seconds, count in ((0, 1), (59, 1), (1, 2)):
+            self.carries_on(seconds)
+            self.assertEqual(count, self.asked())
+
+    def test_one_that_died_will_be_back(self):
+        self.worker_is('ours')
+        self.carries_on()
+        self.worker_is('silent')
+        self.assertTrue(self.carries_on(11))
+        self.assertTrue(self.carries_on(48))
+        self.assertFalse(self.carries_on(11))
+
+    def test_a_worker_may_be_replaced_by_one_of_the_other_kind(self):
+        for before, after, expected in (('ours', 'stock', False),
+                                        ('stock', 'ours', True)):
+            with self.subTest(after=after):
+                self.worker_is(before)
+                self.carries_on(60)
+                self.worker_is(after)
+                self.assertEqual(expected, self.carries_on(10))
+
+    def test_only_so_many_backends_are_remembered(self):
+        self.useFixture(fixtures.MockPatchObject(client, '_BACKENDS', 2))
+        for queue, count in (('a@x', 1), ('b@x', 2), ('b@x', 2), ('c@x', 3),
+                             ('b@x', 3), ('a@x', 4)):
+            self.carries_on(queue=queue)
+            self.assertEqual(count, self.asked())
+
+    def test_without_a_broker_nothing_is_known(self):
+        self.broker.plan[self.NOTHING] = [
+            messaging.MessageDeliveryFailure('refused')]
+        self.assertRaises(exception.ServiceUnavailable, self.carries_on, 0)
+        self.assertNotIn(self.PING, self.broker.methods())
 
 
 class RemoteErrorsTest(BrokerTestCase):

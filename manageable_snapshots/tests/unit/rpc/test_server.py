@@ -85,6 +85,18 @@ class GetServersTest(base.TestCase):
                 self.assertEqual({'discover': True}, self.ask(
                     'get_capabilities', topic, name, discover=True))
 
+    def test_it_says_that_it_is_there_where_a_cinder_volume_does_not(self):
+        self.start()
+        self.assertTrue(self.ask('ping', 'manageable-snapshots.group@dir',
+                                 'group', version='1.0'))
+
+    def test_without_a_cluster_it_is_there_by_its_own_name(self):
+        self.servers = server.get_servers(
+            self.conf, self.transport, 'node@dir', [self.endpoint])
+        self.start()
+        self.assertTrue(self.ask('ping', 'manageable-snapshots.node@dir',
+                                 'node', version='1.0'))
+
     def test_who_asked_is_known(self):
         self.start()
         self.ask('get_capabilities', discover=True)

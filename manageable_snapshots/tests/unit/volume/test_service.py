@@ -21,6 +21,7 @@ from manageable_snapshots import conf as project_conf
 from manageable_snapshots import context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import migration
+from manageable_snapshots.db import models
 from manageable_snapshots.db import services
 from manageable_snapshots import exception
 from manageable_snapshots.rpc import client
@@ -126,6 +127,12 @@ class ServiceTest(ServiceTestCase):
         worker = self.worker()
         error = self.assertRaises(exception.ConfigurationError, worker.start)
         self.assertIn('directory_path in section [dir]', error.msg)
+
+    def test_a_database_that_will_not_do_stops_the_start(self):
+        models.Reservation.__table__.drop(self.database.engine)
+        error = self.assertRaises(exception.ConfigurationError,
+                                  self.worker().start)
+        self.assertIn('lacks reservations', error.msg)
 
     def test_a_coordination_backend_that_is_none_stops_the_start(self):
         self.conf.set_override('backend_url', 'nonsense://', 'coordination')
