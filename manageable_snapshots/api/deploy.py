@@ -38,6 +38,7 @@ from manageable_snapshots.api import faults
 from manageable_snapshots.api import microversion
 from manageable_snapshots.api import urls
 from manageable_snapshots.db import engine
+from manageable_snapshots.db import schema
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import policies
@@ -80,12 +81,15 @@ def load_app(conf: cfg.ConfigOpts, database: engine.Database | None = None,
     :param conf: the configuration, read already
     :param database: None: as configured
     :param transport: None: as configured
-    :raises ConfigurationError: an option is missing or wrong
+    :raises ConfigurationError: an option is missing or wrong, or the
+        database will not do
     """
     path = _paste_config(conf)
     _set_defaults(conf)
+    database = database or engine.Database(conf)
+    schema.check_if_there(database)
     token = _parts.set(_Parts(
-        conf=conf, database=database or engine.Database(conf),
+        conf=conf, database=database,
         volume_client=client.VolumeClient(
             conf, transport or rpc_transport.get_transport(conf)),
         enforcer=policies.new_enforcer(conf)))

@@ -17,8 +17,11 @@ Configuration is an object that is passed on, never the global
 definitions of one option do not go together.
 """
 
+from collections.abc import Collection
+from collections.abc import Mapping
 from collections.abc import Sequence
 import itertools
+from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
@@ -30,6 +33,7 @@ from manageable_snapshots.conf import coordination
 from manageable_snapshots.conf import database
 from manageable_snapshots.conf import quota
 from manageable_snapshots.conf import volume
+from manageable_snapshots import exception
 from manageable_snapshots import version
 
 PROJECT = 'manageable_snapshots'
@@ -70,6 +74,32 @@ def load(argv: Sequence[str], *, prog: str | None = None,
          default_config_files=(None if default_config_files is None
                                else list(default_config_files)))
     return conf
+
+
+def check(conf: cfg.ConfigOpts,
+          leave_out: Collection[str] = frozenset()) -> None:
+    """Look at every option; oslo.config itself would when it is first used.
+
+    :param leave_out: names of options that do not matter
+    :raises ConfigurationError: the first one whose value is wrong
+    """
+    for name in conf:
+        if name in leave_out:
+            continue
+        value = _value(conf, name, 'DEFAULT')
+        if isinstance(value, cfg.ConfigOpts.GroupAttr):
+            for option in value:
+                _value(value, option, name)
+
+
+def _value(options: Mapping[str, Any], option: str, group: str) -> Any:
+    try:
+        return options[option]
+    except (cfg.Error, ValueError) as error:
+        # oslo.config wraps what was wrong into what it was doing.
+        raise exception.ConfigurationError(
+            option=option, group=group,
+            reason=str(error.__context__ or error)) from error
 
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:

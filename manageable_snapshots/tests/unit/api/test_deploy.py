@@ -21,6 +21,7 @@ import webob
 
 from manageable_snapshots.api import deploy
 from manageable_snapshots.api import faults
+from manageable_snapshots.db import models
 from manageable_snapshots import exception
 from manageable_snapshots.rpc import transport
 from manageable_snapshots.tests.unit.api import base
@@ -86,8 +87,14 @@ class DeployTest(base.ApiTestCase):
         self.assertIn(f'Option api_paste_config in section [DEFAULT]: {path}',
                       error.msg)
 
+    def test_a_database_that_will_not_do(self):
+        models.Reservation.__table__.drop(self.database.engine)
+        error = self.assertRaises(exception.ConfigurationError, self.load)
+        self.assertIn('lacks reservations', error.msg)
+
     def test_the_parts_are_made_as_configured(self):
-        with mock.patch('manageable_snapshots.db.engine.Database') as made, \
+        with mock.patch('manageable_snapshots.db.engine.Database',
+                        return_value=self.database) as made, \
                 mock.patch('manageable_snapshots.rpc.transport.get_transport',
                            return_value=transport.in_process(self.conf)):
             deploy.load_app(self.conf)

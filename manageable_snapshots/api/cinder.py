@@ -1,0 +1,144 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The extension inside ``cinder-api``: a paste filter before ``apiv3``.
+
+It answers the extension's URLs and hands on every other request as it came.
+Who asks, Cinder's own filters before this one have found out. Nothing of
+Cinder is imported: its configuration is oslo.config's, its context is a dict,
+and its newest microversion is what it says when asked.
+"""
+
+from collections.abc import Iterable
+import json
+import threading
+import time
+from typing import Any
+
+from oslo_config import cfg
+from oslo_log import log
+
+from manageable_snapshots.api import app
+from manageable_snapshots.api import microversion
+from manageable_snapshots.api import request
+from manageable_snapshots.api import responses
+from manageable_snapshots.api import urls
+from manageable_snapshots.conf import host
+from manageable_snapshots import context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import schema
+from manageable_snapshots import exception
+from manageable_snapshots import policies
+from manageable_snapshots.rpc import client
+from manageable_snapshots.rpc import transport
+
+LOG = log.getLogger(__name__)
+
+#: where Cinder's filters leave the context
+_CINDER_CONTEXT = 'cinder.context'
+
+#: what a path of the extension has in it
+_WORDS = ('manageable_snapshots', 'os-snapshot-manage')
+
+#: seconds until a start that failed is tried again
+_PAUSE = 10
+
+
+class Filter:
+    """Middleware that answers what is the extension's.
+
+    It starts with the first request of its own, so that what is wrong with
+    it (an option, the database) is no trouble of Cinder's.
+
+    :param application: the rest of Cinder
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        # As in ours, which is not there until it has started.
+        self._router = urls.Router(
+            urls.MANAGEABLE_SNAPSHOTS, cfg.CONF.project_id_regex)
+        self._lock = threading.Lock()
+        self._ours: app.Application | None = None
+        self._failed_at: float | None = None
+
+    def __call__(self, environ: dict[str, Any],
+                 start_response: Any) -> Iterable[bytes]:
+        path = environ.get('PATH_INFO', '')
+        for word in _WORDS:
+            if word in path:
+                break
+        else:
+            return self._application(environ, start_response)
+        return self._answer(environ, start_response)
+
+    def _answer(self, environ: dict[str, Any],
+                start_response: Any) -> Iterable[bytes]:
+        req = request.Request(environ)
+        if self._router.match(req.path_info, req.method) is None:
+            return self._application(environ, start_response)
+        ours = self._started(environ)
+        if ours is None:
+            unavailable = responses.error(exception.ServiceUnavailable())
+            return unavailable(environ, start_response)
+        environ[request.ENV_CONTEXT] = context.RequestContext.from_dict(
+            environ[_CINDER_CONTEXT].to_dict())
+        return ours(environ, start_response)
+
+    def _started(self, environ: dict[str, Any]) -> app.Application | None:
+        if self._ours is None:
+            with self._lock:
+                if self._ours is None and not self._is_pausing():
+                    self._try_to_start(environ)
+        return self._ours
+
+    def _try_to_start(self, environ: dict[str, Any]) -> None:
+        try:
+            self._ours = self._start(environ)
+            failure = None
+        except Exception as error:
+            failure = error
+        if failure is None:
+            LOG.info('The manageable_snapshots filter has started.')
+        else:
+            self._failed_at = time.monotonic()
+            LOG.error('The manageable_snapshots filter cannot start: %s',
+                      ' '.join(str(failure).split()))
+
+    def _is_pausing(self) -> bool:
+        return (self._failed_at is not None
+                and time.monotonic() - self._failed_at < _PAUSE)
+
+    def _start(self, environ: dict[str, Any]) -> app.Application:
+        conf = host.load(cfg.CONF)
+        database = engine.Database(conf)
+        schema.check(database, in_cinder=True)
+        return app.Application(
+            conf, database,
+            client.VolumeClient(conf, transport.get_transport(conf)),
+            policies.new_enforcer(conf), urls.MANAGEABLE_SNAPSHOTS,
+            _newest_version(self._application, environ))
+
+
+def _newest_version(application: Any,
+                    environ: dict[str, Any]) -> microversion.Version:
+    """The newest microversion of the host: what it answers to ``/v3/``.
+
+    :param environ: of a request that has come through the same filters
+    """
+    asked = request.Request.blank('/', base_url='http://localhost/v3')
+    asked.environ[_CINDER_CONTEXT] = environ[_CINDER_CONTEXT]
+    answer = json.loads(asked.get_response(application).body)
+    versions = [version['version'].split('.')
+                for version in answer['versions']
+                if version['id'].startswith('v3')]
+    return max((int(major), int(minor)) for major, minor in versions)

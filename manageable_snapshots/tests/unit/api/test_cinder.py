@@ -1,0 +1,344 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""The filter in front of a Cinder that a few lines stand for."""
+
+import json
+import os
+import threading
+import time
+import types
+
+import fixtures
+from oslo_config import cfg
+import webob
+
+from manageable_snapshots.api import cinder
+from manageable_snapshots.api import request
+from manageable_snapshots.db import engine
+from manageable_snapshots.tests.unit.api import base
+
+ENTRY = {'reference': {'source-name': 'a'},
+         'source_reference': {'source-name': 'b'}, 'size': 1,
+         'safe_to_manage': True, 'reason_not_safe': None, 'cinder_id': None,
+         'extra_info': None}
+
+
+class Unread:
+    """A body that only the application behind the filter may read."""
+
+    def __init__(self, body):
+        self.body = body
+        self.may_be_read = False
+
+    def read(self, size=-1):
+        if not self.may_be_read:
+            raise AssertionError('The filter has read the body.')
+        body, self.body = self.body, b''
+        return body
+
+
+class Cinder:
+    """What is behind the filter: notes its requests, and has versions.
+
+    :ivar came: the environment of each request
+    :ivar newest: its newest microversion
+    """
+
+    def __init__(self):
+        self.came = []
+        self.newest = '3.70'
+        self.answer = [b'of ', b'Cinder']
+
+    def __call__(self, environ, start_response):
+        if environ['PATH_INFO'] == '/' and environ['SCRIPT_NAME'] == '/v3':
+            self.came.append('versions')
+            return webob.Response(json={'versions': [
+                {'id': 'v2.0', 'version': '9.9'},
+                {'id': 'v3.0', 'version': self.newest}]})(
+                    environ, start_response)
+        self.came.append(environ)
+        body = environ['wsgi.input']
+        body.may_be_read = True
+        self.body = body.read()
+        start_response('299 Cinder', [('X-Of', 'Cinder')])
+        return self.answer
+
+
+class FilterTestCase(base.ApiTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.folder = self.useFixture(fixtures.TempDir()).path
+        self.useFixture(fixtures.MockPatchObject(
+            cinder.client, 'VolumeClient',
+            lambda conf, transport: self.client))
+        self.connection = self.conf.database.connection
+        self.cinder = Cinder()
+        self.read()
+        self.filter = cinder.Filter(self.cinder)
+
+    def read(self, connection=None, **options):
+        """Let Cinder have another configuration."""
+        lines = ['[DEFAULT]', 'transport_url = fake://',
+                 *(f'{name} = {value}' for name, value in options.items()),
+                 '[database]', f'connection = {connection or self.connection}']
+        path = os.path.join(self.folder, 'cinder.conf')
+        with open(path, 'w') as file:
+            file.write('\n'.join(lines))
+        conf = cfg.ConfigOpts()
+        conf.register_opt(
+            cfg.StrOpt('project_id_regex', default=r'[0-9a-f\-]+'))
+        conf(['--config-file', path], project='cinder')
+        self.useFixture(fixtures.MockPatchObject(cfg, 'CONF', conf))
+
+    def environ(self, path, method='GET', body=b'', version='3.8', **more):
+        """A request that has come through Cinder's filters."""
+        return request.Request.blank(
+            path, base_url='http://api.example/v3', method=method,
+            headers={'OpenStack-API-Version': f'volume {version}'},
+            environ={'wsgi.input': Unread(body), 'cinder.context': self.admin,
+                     **more}).environ
+
+    def send(self, path, **options):
+        return webob.Request(self.environ(path, **options)).send(self.filter)
+
+
+class HandOnTest(FilterTestCase):
+    """What is not the extension's."""
+
+    PATHS = ('/', f'/{base.PROJECT}/volumes', f'/{base.PROJECT}/snapshots/x',
+             '/os-snapshot-manager', f'/{base.PROJECT}/os-snapshot-manager',
+             '/types/manageable_snapshots/extra',
+             '/snapshots/manageable_snapshots')
+
+    def test_it_goes_on_as_it_came(self):
+        for path in self.PATHS:
+            for method in ('GET', 'PUT', 'POST', 'DELETE'):
+                with self.subTest(path=path, method=method):
+                    environ = self.environ(f'{path}?a=%00', method,
+                                           b'{"raw": \xff}', SCRIPT_NAME='')
+                    before = dict(environ)
+                    start = object()
+                    self.assertPassedOn(environ, start)
+                    self.assertEqual(before, environ)
+
+    def assertPassedOn(self, environ, start):
+        def behind(*arguments):
+            self.came = arguments
+            return self.cinder.answer
+
+        self.assertIs(self.cinder.answer,
+                      cinder.Filter(behind)(environ, start))
+        self.assertIs(environ, self.came[0])
+        self.assertIs(start, self.came[1])
+
+    def test_the_body_is_cinders_to_read(self):
+        response = self.send('/volumes', method='POST',
+                             body=b'{"raw": \xff\x00}')
+        self.assertEqual(b'{"raw": \xff\x00}', self.cinder.body)
+        self.assertEqual((299, b'of Cinder', 'Cinder'), (
+            response.status_int, response.body, response.headers['X-Of']))
+
+    def test_nothing_is_done_for_it(self):
+        self.useFixture(fixtures.MockPatchObject(
+            cinder, 'request', None))
+        self.filter._start = self.filter._lock = self.filter._router = None
+        for path in self.PATHS[1:3]:
+            self.assertEqual(299, self.send(path).status_int)
+
+    def test_an_error_of_cinders_is_cinders(self):
+        def fail(environ, start_response):
+            raise ZeroDivisionError()
+
+        self.filter = cinder.Filter(fail)
+        self.assertRaises(ZeroDivisionError, self.send, '/volumes')
+
+
+class AnswerTest(FilterTestCase):
+    """What is the extension's."""
+
+    def setUp(self):
+        super().setUp()
+        self.service()
+        self.client.entries = [ENTRY]
+
+    def list(self, path='/manageable_snapshots', **options):
+        return self.send(f'{path}?host={base.HOST}', **options)
+
+    def test_by_both_names_with_and_without_a_project(self):
+        for path in ('/manageable_snapshots', '/os-snapshot-manage'):
+            for path in path, f'/{base.PROJECT}{path}', f'{path}/detail':
+                with self.subTest(path=path):
+                    response = self.list(path)
+                    self.assertEqual(200, response.status_int, response.text)
+                    entry, = response.json['manageable-snapshots']
+                    self.assertEqual({'source-name': 'a'}, entry['reference'])
+        self.assertEqual(['versions'], self.cinder.came)
+
+    def test_a_method_that_there_is_not(self):
+        response = self.list(method='PUT')
+        self.assertEqual((405, 'GET, POST'), (
+            response.status_int, response.headers['Allow']))
+
+    def test_who_asks_is_whom_cinder_has_found(self):
+        volume_id = self.volume()
+        body = json.dumps({'snapshot': {
+            'volume_id': volume_id, 'ref': {'source-name': 'a'}}}).encode()
+        req = webob.Request(self.environ(
+            f'/{base.PROJECT}/manageable_snapshots', 'POST'))
+        req.body = body
+        req.content_type = 'application/json'
+        response = req.send(self.filter)
+        self.assertEqual(202, response.status_int, response.text)
+        row = self.snapshot_row(response.json['snapshot']['id'])
+        self.assertEqual((base.PROJECT, self.admin.user_id),
+                         (row.project_id, row.user_id))
+
+    def test_who_may_not_is_refused(self):
+        response = self.list(**{'cinder.context': self.member})
+        self.assertEqual(403, response.status_int)
+
+    def test_the_policy_is_cinders(self):
+        with open(os.path.join(self.folder, 'policy.yaml'), 'w') as file:
+            file.write('snapshot_extension:list_manageable: ""')
+        response = self.list(**{'cinder.context': self.member})
+        self.assertEqual(200, response.status_int)
+
+    def test_the_newest_microversion_is_the_hosts(self):
+        for version, status in (('3.70', 200), ('3.71', 406)):
+            with self.subTest(version=version):
+                response = self.list(version=version)
+                self.assertEqual(status, response.status_int, response.text)
+        self.assertIn('maximum is 3.70', response.text)
+
+    def test_microversions_are_numbers(self):
+        self.cinder.newest = '3.100'
+        self.assertEqual(200, self.list(version='3.99').status_int)
+
+    def test_the_host_is_asked_once(self):
+        for _count in range(3):
+            self.list()
+        self.assertEqual(['versions'], self.cinder.came)
+
+    def test_requests_that_are_first_together_start_it_once(self):
+        started = []
+        start = self.filter._start
+        meet = threading.Barrier(4)
+
+        def slow(environ):
+            started.append(environ)
+            return start(environ)
+
+        def ask():
+            meet.wait(10)
+            statuses.append(self.list().status_int)
+
+        self.filter._start = slow
+        statuses = []
+        threads = [threading.Thread(target=ask) for _count in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual([200] * 4, statuses)
+        self.assertEqual(1, len(started))
+
+
+class CannotStartTest(FilterTestCase):
+    """What is wrong with us is no trouble of Cinder's."""
+
+    def setUp(self):
+        super().setUp()
+        self.service()
+        self.passed = 0
+        self.useFixture(fixtures.MockPatchObject(
+            cinder, 'time', types.SimpleNamespace(
+                monotonic=lambda: time.monotonic() + self.passed)))
+
+    def status(self, path='/manageable_snapshots'):
+        return self.send(f'{path}?host={base.HOST}').status_int
+
+    def complaints(self):
+        return [line for line in self.log.output.splitlines()
+                if 'filter cannot start' in line]
+
+    def assertSaysOnce(self, *words):
+        for _count in range(3):
+            self.assertEqual(503, self.status())
+        complaint, = self.complaints()
+        for word in words:
+            self.assertIn(word, complaint)
+        self.assertNotIn('Traceback', self.log.output)
+
+    def test_no_database(self):
+        self.read('sqlite:////nowhere/at/all')
+        self.assertSaysOnce('database is unavailable')
+
+    def test_a_database_that_lacks_something(self):
+        with engine.Database(self.conf).engine.begin() as connection:
+            connection.exec_driver_sql('DROP TABLE reservations')
+        self.assertSaysOnce('reservations', 'cinder-manage db sync')
+
+    def test_a_wrong_option(self):
+        self.read(osapi_max_limit='many')
+        self.assertSaysOnce('Option osapi_max_limit in section [DEFAULT]')
+
+    def test_a_wrong_transport(self):
+        self.read(transport_url='carrier://u:s3cret@pigeon')
+        self.assertSaysOnce('transport_url')
+        self.assertNotIn('s3cret', self.log.output)
+
+    def test_an_error_of_many_lines(self):
+        def fail(environ):
+            raise ValueError('one\n  two')
+
+        self.filter._start = fail
+        self.assertSaysOnce('one two')
+
+    def test_the_answer_is_a_fault(self):
+        self.read('sqlite:////nowhere/at/all')
+        response = self.send('/manageable_snapshots')
+        self.assertEqual({'serviceUnavailable': {
+            'code': 503,
+            'message': 'Service is unavailable at this time.'}},
+            response.json)
+
+    def test_cinder_goes_on(self):
+        self.read('sqlite:////nowhere/at/all')
+        self.assertEqual(503, self.status())
+        for path in HandOnTest.PATHS[1:]:
+            with self.subTest(path=path):
+                self.assertEqual(299, self.send(path).status_int)
+
+    def test_it_tries_again_after_a_while(self):
+        self.read('sqlite:////nowhere/at/all')
+        self.assertEqual(503, self.status())
+        self.read()
+        self.passed += 9
+        self.assertEqual(503, self.status())
+        self.passed += 1
+        self.assertEqual(200, self.status())
+        self.assertEqual(1, len(self.complaints()))
+
+    def test_each_attempt_is_in_the_log(self):
+        self.read('sqlite:////nowhere/at/all')
+        for _count in range(3):
+            self.status()
+            self.passed += 10
+        self.assertEqual(3, len(self.complaints()))
+
+    def test_its_start_is_in_the_log(self):
+        self.assertEqual(200, self.status())
+        self.assertIn('The manageable_snapshots filter has started.',
+                      self.log.output)

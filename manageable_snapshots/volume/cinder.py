@@ -1,0 +1,336 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""This project's listing and adopting in Cinder's volume service.
+
+::
+
+    [DEFAULT]
+    volume_manager = manageable_snapshots.volume.cinder.VolumeManager
+
+Everything else is Cinder's, the driver included. This is the only module that
+imports it.
+"""
+
+import collections
+from collections.abc import Iterator
+import contextlib
+import dataclasses
+import threading
+import time
+from typing import Any
+
+from cinder import context as cinder_context
+from cinder import coordination
+from cinder import exception as cinder_exception
+from cinder import objects as cinder_objects
+from cinder import rpc as cinder_rpc
+from cinder.volume import manager as cinder_manager
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_service import periodic_task
+
+from manageable_snapshots.conf import host
+from manageable_snapshots import context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import schema
+from manageable_snapshots.drivers import base
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+from manageable_snapshots import reference
+from manageable_snapshots.rpc import notifications
+from manageable_snapshots.rpc import serializer
+from manageable_snapshots.rpc import server
+from manageable_snapshots.volume import manager
+
+LOG = logging.getLogger(__name__)
+
+_PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
+
+#: seconds until a start that failed is tried again
+_PAUSE = 10
+
+#: how often a driver is asked for its list before it counts as failed
+_ATTEMPTS = 5
+
+
+class VolumeManager(cinder_manager.VolumeManager):
+    """Cinder's, with the two methods replaced."""
+
+    target = cinder_manager.VolumeManager.target
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._starting = threading.Lock()
+        self._snapshots: Manager | None = None
+        self._failed_at: float | None = None
+        self._presence: Any = None
+
+    def init_host(self, *args: Any, **kwargs: Any) -> None:
+        super().init_host(*args, **kwargs)
+        # What is wrong with us is in the log from the start on, and is no
+        # trouble of Cinder's.
+        self._started()
+
+    def init_host_with_rpc(self) -> None:
+        super().init_host_with_rpc()
+        if self._started() is not None:
+            self._say_that_it_is_there()
+
+    def get_manageable_snapshots(
+            self, ctxt: cinder_context.RequestContext, marker: Any,
+            limit: int | None, offset: int | None, sort_keys: list[str],
+            sort_dirs: list[str],
+            want_objects: bool = False) -> list[dict[str, Any]]:
+        """As :meth:`manager.Manager.get_manageable_snapshots`."""
+        return self._ready().get_manageable_snapshots(
+            _context(ctxt), marker=marker, limit=limit, offset=offset,
+            sort_keys=sort_keys, sort_dirs=sort_dirs,
+            want_objects=want_objects)
+
+    def manage_existing_snapshot(
+            self, ctxt: cinder_context.RequestContext,
+            snapshot: cinder_objects.Snapshot, ref: Any = None) -> str:
+        """As :meth:`manager.Manager.manage_existing_snapshot`."""
+        return self._ready().manage_existing_snapshot(
+            _context(ctxt), snapshot={'id': snapshot.id}, ref=ref)
+
+    @periodic_task.periodic_task(spacing=60)
+    def resume_adoptions(self, ctxt: cinder_context.RequestContext) -> None:
+        """Take up the adoptions that a process left when it died."""
+        parts = self._started()
+        if parts is not None and self.driver.initialized:
+            self._say_that_it_is_there()
+            self._add_to_threadpool(parts.resume)
+
+    def _say_that_it_is_there(self) -> None:
+        # Cinder's service starts again on SIGHUP, and knows of its own
+        # servers only. This one ends with the process.
+        if self._presence is not None:
+            return
+        try:
+            presence = cinder_rpc.get_server(
+                server.presence(self.service_topic_queue),
+                [server.Presence()])
+            presence.start()
+            self._presence = presence
+        except Exception as error:
+            LOG.warning('The API takes %s for a worker of Cinder\'s own: %s',
+                        self.service_topic_queue, error)
+
+    def _ready(self) -> server.Endpoint:
+        """What answers.
+
+        :raises DriverNotInitialized: the driver is not set up
+        :raises ServiceUnavailable: this could not start
+        """
+        parts = self._started()
+        if parts is None:
+            raise serializer.expected(exception.ServiceUnavailable())
+        if not self.driver.initialized:
+            raise serializer.expected(exception.DriverNotInitialized())
+        return server.Endpoint(parts)
+
+    def _started(self) -> 'Manager | None':
+        with self._starting:
+            if self._snapshots is None and not self._is_pausing():
+                self._try_to_start()
+            return self._snapshots
+
+    def _is_pausing(self) -> bool:
+        return (self._failed_at is not None
+                and time.monotonic() - self._failed_at < _PAUSE)
+
+    def _try_to_start(self) -> None:
+        try:
+            self._snapshots = self._start()
+            failure = None
+        except Exception as error:
+            failure = error
+        if failure is None:
+            LOG.info('Snapshots are listed and adopted on %s by '
+                     'manageable-snapshots.', self.service_topic_queue)
+        else:
+            self._failed_at = time.monotonic()
+            LOG.error('Snapshots cannot be listed or adopted on %s: %s',
+                      self.service_topic_queue, failure)
+
+    def _start(self) -> 'Manager':
+        conf = host.load(cfg.CONF)
+        database = engine.Database(conf)
+        schema.check(database, in_cinder=True)
+        return Manager(
+            conf, self.service_topic_queue, database, Driver(conf, self),
+            Locks(), notifications.Notifier(conf, self.host))
+
+
+class Manager(manager.Manager):
+    """Adopts in the thread that the message came in, as Cinder does.
+
+    Cinder's service waits for these when it is stopped.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._under_way: set[str] = set()
+
+    def _take_up(self, context: context.RequestContext, snapshot_id: str,
+                 ref: Any) -> None:
+        if snapshot_id in self._under_way:
+            return
+        self._under_way.add(snapshot_id)
+        try:
+            self._adopter.adopt(context, snapshot_id, ref)
+        finally:
+            self._under_way.discard(snapshot_id)
+
+
+class Locks:
+    """Cinder's own coordinator, which its service has started."""
+
+    def get_lock(self, name: bytes) -> Any:
+        return coordination.COORDINATOR.get_lock(name.decode())
+
+
+class Driver(base.SnapshotDriver):
+    """Cinder's driver, with its four methods.
+
+    Names may repeat across volumes there (RBD), and a reference of Cinder's
+    driver has no more than the name. Those that do repeat are listed with a
+    ``source-id`` of ours, ``VOLUME/NAME``, which is taken off again before
+    the driver is asked.
+
+    :param conf: the configuration
+    :param volume_manager: whose driver it is
+    """
+
+    def __init__(self, conf: cfg.ConfigOpts,
+                 volume_manager: VolumeManager) -> None:
+        super().__init__(conf, volume_manager.configuration.config_group)
+        self._manager = volume_manager
+        self.NAME = type(volume_manager.driver).__name__
+
+    def get_manageable_snapshots(
+            self, cinder_snapshots: list[Any], marker: Any, limit: int,
+            offset: int | None, sort_keys: list[str],
+            sort_dirs: list[str]) -> list[dict[str, Any]]:
+        rows = [self._object(row) for row in cinder_snapshots]
+        method = getattr(self._manager.driver, 'get_manageable_snapshots',
+                         None)
+        if method is None:
+            raise NotImplementedError()
+        return method(
+            rows or self._manager._get_my_snapshots(
+                cinder_context.get_admin_context()),
+            marker, limit, offset, sort_keys, sort_dirs)
+
+    def scan(self, cinder_snapshots: list[Any]
+             ) -> Iterator[base.BackendSnapshot]:
+        entries = self._list(cinder_snapshots)
+        seen = collections.Counter(
+            reference.key(entry.reference) for entry in entries)
+        for entry in entries:
+            if entry.cinder_id is not None:
+                # What is managed is looked up when the page is made.
+                entry = dataclasses.replace(
+                    entry, safe_to_manage=True, reason_not_safe=None)
+            if seen[reference.key(entry.reference)] > 1:
+                entry = dataclasses.replace(entry, reference={
+                    **entry.reference, 'source-id': _identifier(
+                        entry.source_reference.get('source-name', ''),
+                        entry.reference.get('source-name', ''))})
+            yield entry
+
+    def _list(self, cinder_snapshots: list[Any]
+              ) -> list[base.BackendSnapshot]:
+        for _attempt in range(_ATTEMPTS - 1):
+            try:
+                return list(super().scan(cinder_snapshots))
+            except NotImplementedError:
+                raise
+            except Exception as error:
+                # A volume that is deleted meanwhile fails the whole listing
+                # of some of Cinder's drivers (RBD).
+                LOG.info('%s could not list its snapshots, asking again: %s',
+                         self.NAME, error)
+        return list(super().scan(cinder_snapshots))
+
+    def manage_existing_snapshot(
+            self, snapshot: Any,
+            existing_ref: base.Reference) -> dict[str, Any] | None:
+        own = self._drivers_own(snapshot, existing_ref)
+        with _refusals(existing_ref):
+            return self._manager.driver.manage_existing_snapshot(
+                snapshot=self._object(snapshot), existing_ref=own)
+
+    def manage_existing_snapshot_get_size(
+            self, snapshot: Any, existing_ref: base.Reference) -> int:
+        own = self._drivers_own(snapshot, existing_ref)
+        with _refusals(existing_ref):
+            return int(self._manager.driver.manage_existing_snapshot_get_size(
+                snapshot=self._object(snapshot), existing_ref=own))
+
+    def unmanage_snapshot(self, snapshot: Any) -> None:
+        self._manager.driver.unmanage_snapshot(self._object(snapshot))
+
+    def _object(self, snapshot: Any) -> cinder_objects.Snapshot:
+        """The row as Cinder's drivers take it."""
+        found = cinder_objects.Snapshot.get_by_id(
+            cinder_context.get_admin_context(), snapshot.id)
+        # While it is being adopted these hold the reference.
+        for column in _PROVIDER_COLUMNS:
+            setattr(found, column, snapshot[column])
+        found.obj_reset_changes(_PROVIDER_COLUMNS)
+        return found
+
+    def _drivers_own(self, snapshot: Any,
+                     ref: base.Reference) -> base.Reference:
+        """A reference without what was added to it.
+
+        :raises ManageExistingInvalidReference: it is another volume's
+        """
+        prefix, suffix = self.conf.volume_name_template.split('%s', 1)
+        volume, slash, name = ref.get('source-id', '').partition('/')
+        if not (slash and name and volume.startswith(prefix)
+                and volume.endswith(suffix)
+                and ref.get('source-name', name) == name):
+            return ref
+        if volume != snapshot.volume_name:
+            raise exception.ManageExistingInvalidReference(
+                existing_ref=reference.shown(ref),
+                reason=_('it is not a snapshot of volume %s')
+                % snapshot.volume_name)
+        return {'source-name': name}
+
+
+@contextlib.contextmanager
+def _refusals(ref: base.Reference) -> Iterator[None]:
+    """Let the user read what a driver of Cinder's means for users.
+
+    :raises ManageExistingInvalidReference: the driver refuses the reference
+    """
+    try:
+        yield
+    except (cinder_exception.ManageExistingInvalidReference,
+            cinder_exception.ManageExistingAlreadyManaged,
+            cinder_exception.Invalid, cinder_exception.NotFound) as error:
+        raise exception.ManageExistingInvalidReference(
+            existing_ref=reference.shown(ref),
+            reason=str(error.kwargs.get('reason') or error.msg)) from error
+
+
+def _identifier(volume: str, name: str) -> str:
+    return f'{volume}/{name}'
+
+
+def _context(ctxt: cinder_context.RequestContext) -> context.RequestContext:
+    return context.RequestContext.from_dict(ctxt.to_dict())
