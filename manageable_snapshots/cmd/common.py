@@ -13,7 +13,6 @@
 """What the commands share: reading the configuration, signals, errors."""
 
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
 import os
@@ -75,7 +74,7 @@ def load(argv: Sequence[str], description: str, *,
     config.load(
         argv, prog=prog or program(), description=description, conf=conf,
         default_config_files=default_config_files)
-    check(conf)
+    config.check(conf)
     _set_up_logging(conf)
     return conf
 
@@ -94,28 +93,6 @@ def _set_up_logging(conf: cfg.ConfigOpts) -> None:
         raise exception.ConfigurationError(
             option='log_config_append', group='DEFAULT',
             reason=str(error)) from error
-
-
-def check(conf: cfg.ConfigOpts) -> None:
-    """Look at every option; oslo.config itself would when it is first used.
-
-    :raises ConfigurationError: the first one whose value is wrong
-    """
-    for name in conf:
-        value = _value(conf, name, 'DEFAULT')
-        if isinstance(value, cfg.ConfigOpts.GroupAttr):
-            for option in value:
-                _value(value, option, name)
-
-
-def _value(options: Mapping[str, Any], option: str, group: str) -> Any:
-    try:
-        return options[option]
-    except (cfg.Error, ValueError) as error:
-        # oslo.config wraps what was wrong into what it was doing.
-        raise exception.ConfigurationError(
-            option=option, group=group,
-            reason=str(error.__context__ or error)) from error
 
 
 def handle_signals(conf: cfg.ConfigOpts, stop: Callable[[], None]) -> None:

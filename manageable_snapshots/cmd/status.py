@@ -10,25 +10,32 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+
 """``manageable-snapshots-status``: whether this version can start."""
 
+import argparse
 from collections.abc import Sequence
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
 from manageable_snapshots.cmd import common
+from manageable_snapshots.cmd import status_in_cinder
 from manageable_snapshots import conf as config
+from manageable_snapshots.conf import host
+from manageable_snapshots.db import engine
 from manageable_snapshots.db import migration
+from manageable_snapshots.db import schema
 from manageable_snapshots import exception
 
 DESCRIPTION = (
     'Say whether this version of the package can run with the configuration '
-    'and the database as they are: "upgrade check".')
+    'and the database as they are: "upgrade check". With the file '
+    'cinder.conf it looks at the Cinder that it is loaded into.')
 
 
 class Checks(upgradecheck.UpgradeCommands):
-    """What ``upgrade check`` looks at."""
+    """What ``upgrade check`` looks at where the project is on its own."""
 
     def __init__(self, conf: cfg.ConfigOpts) -> None:
         self._conf = conf
@@ -36,16 +43,22 @@ class Checks(upgradecheck.UpgradeCommands):
     def configuration(self) -> upgradecheck.Result:
         """Every option has a value that it can have."""
         try:
-            common.check(self._conf)
+            config.check(self._conf)
         except exception.ConfigurationError as error:
             return upgradecheck.Result(
                 upgradecheck.Code.FAILURE, str(error))
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
     def database(self) -> upgradecheck.Result:
-        """The tables are those of this version."""
+        """The tables are those of this version, or Cinder's and will do."""
         try:
             have = migration.version(self._conf)
+            if have is None and migration.version(
+                    self._conf, migration.CINDERS_VERSION_TABLE):
+                database = engine.Database(self._conf)
+                schema.check(database, inserts=schema.WORKING)
+                database.dispose()
+                return upgradecheck.Result(upgradecheck.Code.SUCCESS)
         except exception.ManageableSnapshotsException as error:
             return upgradecheck.Result(
                 upgradecheck.Code.FAILURE, str(error))
@@ -63,6 +76,18 @@ class Checks(upgradecheck.UpgradeCommands):
     )
 
 
+class Command(upgradecheck.UpgradeCommands):
+    """Checks of the one kind or the other, by what was read."""
+
+    def __init__(self, conf: cfg.ConfigOpts) -> None:
+        self._conf = conf
+
+    def check(self) -> upgradecheck.Code:
+        if host.is_hosts(self._conf):
+            return status_in_cinder.Checks(self._conf).check()
+        return Checks(self._conf).check()
+
+
 @common.command
 def main(argv: Sequence[str]) -> int:
     """Check.
@@ -72,9 +97,21 @@ def main(argv: Sequence[str]) -> int:
         the check itself failed
     """
     conf = config.new()
-    upgradecheck.register_cli_options(conf, Checks(conf))
-    config.load(argv, prog=common.program(), description=DESCRIPTION,
-                conf=conf)
+    conf.register_opts(status_in_cinder.OPTIONS)
+    upgradecheck.register_cli_options(conf, Command(conf))
+    config.load(_files_first(argv), prog=common.program(),
+                description=DESCRIPTION, conf=conf)
     # Its main() would do this, but leaves --help without a description.
     upgradecheck.CONF = conf
     return int(upgradecheck.run(conf))
+
+
+def _files_first(argv: Sequence[str]) -> list[str]:
+    """The arguments as oslo.config wants them; users want them anyhow."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    options = ('--config-file', '--config-dir')
+    for option in options:
+        parser.add_argument(option, dest=option, action='append', default=[])
+    found, rest = parser.parse_known_args(argv)
+    return [*(f'{option}={path}' for option in options
+              for path in getattr(found, option)), *rest]

@@ -25,6 +25,8 @@ from manageable_snapshots.cmd import manage
 from manageable_snapshots.cmd import serve
 from manageable_snapshots.cmd import status
 from manageable_snapshots.cmd import volume
+from manageable_snapshots import conf as config
+from manageable_snapshots.db import migration
 from manageable_snapshots import exception
 from manageable_snapshots.tests.unit.cmd import base
 
@@ -85,10 +87,17 @@ class TestConfiguration(base.TestCase):
             '[DEFAULT]\nauth_strategy = noauth\ntransport_url = fake://\n'
             'osapi_volume_listen = 192.0.2.1\n'
             f'state_path = {self.folder}\n')
+        migration.sync(config.load(['--config-file', path]))
         code, _out, err = self.call(api.main, '--config-file', path)
         self.assertEqual(1, code)
         self.assertIn('Option osapi_volume_listen in section [DEFAULT]: '
                       '192.0.2.1, port 8776', err)
+
+    def test_the_api_says_that_there_are_no_tables(self):
+        err = self.complaint(
+            '[DEFAULT]\nauth_strategy = noauth\ntransport_url = fake://\n'
+            f'state_path = {self.folder}\n', command=api)
+        self.assertIn('run "manageable-snapshots-manage db sync"', err)
 
     def test_a_file_that_is_none_is_named(self):
         self.assertIn('project.conf', self.complaint('[DEFAULT'))

@@ -118,6 +118,26 @@ class TestUpgradeCheck(TestCase):
         self.assertEqual(2, checks['Database'][0])
         self.assertIn('db sync', checks['Database'][1])
 
+    def test_beside_cinder_its_database_will_do(self):
+        self.manage('db', 'sync')
+        conf = config.load(['--config-file', self.path])
+        database = engine.Database(conf)
+        self.addCleanup(database.dispose)
+
+        def execute(*statements):
+            with database.engine.begin() as connection:
+                for statement in statements:
+                    connection.exec_driver_sql(statement)
+
+        execute(f'DROP TABLE {migration.VERSION_TABLE}',
+                'CREATE TABLE alembic_version (version_num CHAR)',
+                "INSERT INTO alembic_version VALUES ('9c74c1c6971f')")
+        self.assertEqual((0, None), self.check()[1]['Database'])
+        execute('DROP TABLE services')
+        code, checks = self.check()
+        self.assertEqual(2, code)
+        self.assertIn('lacks services', checks['Database'][1])
+
     def test_with_a_database_that_is_away(self):
         self.write(f'[database]\nconnection = sqlite:///{self.folder}/no/db')
         code, checks = self.check()
