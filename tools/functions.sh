@@ -113,6 +113,19 @@ clients_ready() {  # OpenStack's clients, in .venv-clients
         python-cinderclient "$@"
 }
 
+ceph_bindings() {  # ceph_bindings VENV: Debian's, which are for its own Python
+    local folder=/usr/lib/python3/dist-packages suffix
+    debian python3-rbd python3-rados
+    suffix=$("$1/bin/python" -c 'import sysconfig
+print(sysconfig.get_config_var("EXT_SUFFIX"))')
+    if [ ! -e "$folder/rbd$suffix" ]; then
+        echo "Ceph's Python bindings are for another Python than" \
+            "$(python3 -V): there is no $folder/rbd$suffix" >&2
+        return 1
+    fi
+    ln -sf "$folder"/{rbd,rados}"$suffix" "$1"/lib/python3*/site-packages/
+}
+
 compiler_ready() {
     command -v gcc >/dev/null && python3-config --includes >/dev/null 2>&1 ||
         debian gcc libc6-dev python3-dev

@@ -202,16 +202,35 @@ class ClientTestCase(base.BaseTestCase):
     """A server for the tests of a class, and how to run clients."""
 
     CONFIG = NOAUTH
+    SDK = SDK
+    #: what else the clients find in their environment
+    ENVIRON: dict[str, str] = {}
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.clients = servers.setting('CLIENTS_BIN')
-        cls.server = Server(cls.CONFIG)
-        cls.server.setUp()
-        cls.addClassCleanup(cls.server.cleanUp)
+        cls.server = cls.start()
 
-    def run_client(self, program, *arguments, cwd=None):
+    @classmethod
+    def start(cls):
+        server = Server(cls.CONFIG)
+        server.setUp()
+        cls.addClassCleanup(server.cleanUp)
+        return server
+
+    def access(self, auth_type):
+        """The options that lead a command to the server.
+
+        :param auth_type: what the command calls that there is none
+        """
+        options = ['--os-auth-type', auth_type,
+                   '--os-endpoint', self.server.url]
+        if auth_type == 'noauth':
+            options += ['--os-project-id', PROJECT, '--os-user-id', 'tester']
+        return options
+
+    def run_client(self, program, *arguments, cwd=None, timeout=TIMEOUT):
         """What a command prints.
 
         :raises AssertionError: it fails
@@ -220,10 +239,11 @@ class ClientTestCase(base.BaseTestCase):
         done = subprocess.run(
             [os.path.join(self.clients, program), *arguments],
             stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            timeout=TIMEOUT, cwd=cwd or home, env={
+            timeout=timeout, cwd=cwd or home, env={
                 'HOME': home, 'LC_ALL': 'C.UTF-8',
                 'PATH': f'{self.clients}:{os.environ["PATH"]}',
-                'PYTHONWARNINGS': 'ignore', 'no_proxy': '127.0.0.1'})
+                'PYTHONWARNINGS': 'ignore', 'no_proxy': '127.0.0.1',
+                **self.ENVIRON})
         self.assertEqual(
             0, done.returncode,
             f'{program} {" ".join(arguments)}\n{done.stdout}{done.stderr}\n'
@@ -235,8 +255,8 @@ class ClientTestCase(base.BaseTestCase):
         if 'delete' not in arguments:
             arguments += ('-f', 'json')
         text = self.run_client(
-            'openstack', '--os-auth-type', 'none', '--os-endpoint',
-            self.server.url, '--os-volume-api-version', version, *arguments)
+            'openstack', *self.access('none'), '--os-volume-api-version',
+            version, *arguments)
         return json.loads(text) if text.strip() else None
 
     def cinder(self, *arguments, version='3.71'):
@@ -245,9 +265,8 @@ class ClientTestCase(base.BaseTestCase):
         A table of properties comes back as one dict.
         """
         text = self.run_client(
-            'cinder', '--os-auth-type', 'noauth', '--os-endpoint',
-            self.server.url, '--os-project-id', PROJECT, '--os-user-id',
-            'tester', '--os-volume-api-version', version, *arguments)
+            'cinder', *self.access('noauth'), '--os-volume-api-version',
+            version, *arguments)
         heads, *rows = [
             [cell.strip() for cell in line.split('|')[1:-1]]
             for line in text.splitlines() if line.startswith('|')] or [[]]
@@ -262,7 +281,7 @@ class ClientTestCase(base.BaseTestCase):
         :param names: what else they know
         """
         return json.loads(self.run_client(
-            'python', '-c', SDK, self.server.url, json.dumps(names),
+            'python', '-c', self.SDK, self.server.url, json.dumps(names),
             textwrap.dedent(statements)))
 
     @classmethod

@@ -25,6 +25,7 @@ from oslotest import base
 
 from manageable_snapshots import conf as configuration
 from manageable_snapshots.db import models
+from manageable_snapshots import releases
 from manageable_snapshots.rpc import notifications
 
 _ROOT = pathlib.Path(__file__).parents[3]
@@ -64,6 +65,25 @@ class DocumentationTest(base.BaseTestCase):
             unit.read(service)
             path = pathlib.PurePath(unit['Service']['ExecStart'])
             self.assertIn(path.name, commands)
+
+    def test_releases_of_cinder_are_those_that_are_known(self) -> None:
+        rows = re.findall(
+            r'   \* - (\d+)\n     - (\S+)\n     - (\S+)\n     - (\S+)\n',
+            (_PAGES / 'cinder' / 'releases.rst').read_text())
+        self.assertEqual(
+            [(str(release.number), release.name, release.rpc_version,
+              release.microversion) for release in releases.KNOWN], rows)
+
+    def test_versions_of_libraries_are_those_that_are_tested(self) -> None:
+        rows = re.findall(
+            r'   \* - (\d+)\n(?:     - \S+\n){3}     - (\S+)\n     - (\S+)\n',
+            (_PAGES / 'cinder' / 'releases.rst').read_text())
+        self.assertNotEqual([], rows)
+        for number, sqlalchemy, messaging in rows:
+            pins = (_ROOT / 'tools' / 'constraints'
+                    / f'cinder-{number}.txt').read_text().splitlines()
+            self.assertIn(f'SQLAlchemy=={sqlalchemy}', pins)
+            self.assertIn(f'oslo.messaging=={messaging}', pins)
 
     def test_the_notification_has_the_keys_of_the_payload(self) -> None:
         now = datetime.datetime(2026, 1, 1)
