@@ -20,12 +20,9 @@ and its newest microversion is what it says when asked.
 
 from collections.abc import Iterable
 import json
-import threading
-import time
 from typing import Any
 
 from oslo_config import cfg
-from oslo_log import log
 
 from manageable_snapshots.api import app
 from manageable_snapshots.api import microversion
@@ -40,17 +37,13 @@ from manageable_snapshots import exception
 from manageable_snapshots import policies
 from manageable_snapshots.rpc import client
 from manageable_snapshots.rpc import transport
-
-LOG = log.getLogger(__name__)
+from manageable_snapshots import starting
 
 #: where Cinder's filters leave the context
 _CINDER_CONTEXT = 'cinder.context'
 
 #: what a path of the extension has in it
 _WORDS = ('manageable_snapshots', 'os-snapshot-manage')
-
-#: seconds until a start that failed is tried again
-_PAUSE = 10
 
 
 class Filter:
@@ -67,9 +60,7 @@ class Filter:
         # As in ours, which is not there until it has started.
         self._router = urls.Router(
             urls.MANAGEABLE_SNAPSHOTS, cfg.CONF.project_id_regex)
-        self._lock = threading.Lock()
-        self._ours: app.Application | None = None
-        self._failed_at: float | None = None
+        self._ours = starting.Part(self._start)
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Any) -> Iterable[bytes]:
@@ -86,37 +77,13 @@ class Filter:
         req = request.Request(environ)
         if self._router.match(req.path_info, req.method) is None:
             return self._application(environ, start_response)
-        ours = self._started(environ)
+        ours = self._ours.get('the manageable_snapshots filter', environ)
         if ours is None:
             unavailable = responses.error(exception.ServiceUnavailable())
             return unavailable(environ, start_response)
         environ[request.ENV_CONTEXT] = context.RequestContext.from_dict(
             environ[_CINDER_CONTEXT].to_dict())
         return ours(environ, start_response)
-
-    def _started(self, environ: dict[str, Any]) -> app.Application | None:
-        if self._ours is None:
-            with self._lock:
-                if self._ours is None and not self._is_pausing():
-                    self._try_to_start(environ)
-        return self._ours
-
-    def _try_to_start(self, environ: dict[str, Any]) -> None:
-        try:
-            self._ours = self._start(environ)
-            failure = None
-        except Exception as error:
-            failure = error
-        if failure is None:
-            LOG.info('The manageable_snapshots filter has started.')
-        else:
-            self._failed_at = time.monotonic()
-            LOG.error('The manageable_snapshots filter cannot start: %s',
-                      ' '.join(str(failure).split()))
-
-    def _is_pausing(self) -> bool:
-        return (self._failed_at is not None
-                and time.monotonic() - self._failed_at < _PAUSE)
 
     def _start(self, environ: dict[str, Any]) -> app.Application:
         conf = host.load(cfg.CONF)

@@ -37,7 +37,6 @@ from cinder import rpc as cinder_rpc
 from cinder.volume import manager as cinder_manager
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_service import periodic_task
 
 from manageable_snapshots.conf import host
 from manageable_snapshots import context
@@ -50,14 +49,12 @@ from manageable_snapshots import reference
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import serializer
 from manageable_snapshots.rpc import server
+from manageable_snapshots import starting
 from manageable_snapshots.volume import manager
 
 LOG = logging.getLogger(__name__)
 
 _PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
-
-#: seconds until a start that failed is tried again
-_PAUSE = 10
 
 #: how often a driver is asked for its list before it counts as failed
 _ATTEMPTS = 5
@@ -70,10 +67,9 @@ class VolumeManager(cinder_manager.VolumeManager):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._starting = threading.Lock()
-        self._snapshots: Manager | None = None
-        self._failed_at: float | None = None
+        self._snapshots = starting.Part(self._start)
         self._presence: Any = None
+        self._recovery: threading.Thread | None = None
 
     def init_host(self, *args: Any, **kwargs: Any) -> None:
         super().init_host(*args, **kwargs)
@@ -85,6 +81,11 @@ class VolumeManager(cinder_manager.VolumeManager):
         super().init_host_with_rpc()
         if self._started() is not None:
             self._say_that_it_is_there()
+        # Cinder's service comes here again on SIGHUP.
+        if self._recovery is None:
+            self._recovery = threading.Thread(
+                target=self._keep_resuming, name='recovery', daemon=True)
+            self._recovery.start()
 
     def get_manageable_snapshots(
             self, ctxt: cinder_context.RequestContext, marker: Any,
@@ -104,17 +105,24 @@ class VolumeManager(cinder_manager.VolumeManager):
         return self._ready().manage_existing_snapshot(
             _context(ctxt), snapshot={'id': snapshot.id}, ref=ref)
 
-    @periodic_task.periodic_task(spacing=60)
-    def resume_adoptions(self, ctxt: cinder_context.RequestContext) -> None:
-        """Take up the adoptions that a process left when it died."""
-        parts = self._started()
-        if parts is not None and self.driver.initialized:
-            self._say_that_it_is_there()
-            self._add_to_threadpool(parts.resume)
+    def _keep_resuming(self) -> None:
+        """Take up the adoptions that a process left when it died.
+
+        Not a periodic task of Cinder's: those wait for periodic_interval,
+        first of all, and hold each other up.
+        """
+        while True:
+            parts = self._started()
+            if parts is not None and self.driver.initialized:
+                self._say_that_it_is_there()
+                parts.try_to_resume()
+                time.sleep(parts.recovery_interval)
+            else:
+                time.sleep(starting.PAUSE)
 
     def _say_that_it_is_there(self) -> None:
-        # Cinder's service starts again on SIGHUP, and knows of its own
-        # servers only. This one ends with the process.
+        # Cinder's service knows of its own servers only. This one ends with
+        # the process.
         if self._presence is not None:
             return
         try:
@@ -141,28 +149,8 @@ class VolumeManager(cinder_manager.VolumeManager):
         return server.Endpoint(parts)
 
     def _started(self) -> 'Manager | None':
-        with self._starting:
-            if self._snapshots is None and not self._is_pausing():
-                self._try_to_start()
-            return self._snapshots
-
-    def _is_pausing(self) -> bool:
-        return (self._failed_at is not None
-                and time.monotonic() - self._failed_at < _PAUSE)
-
-    def _try_to_start(self) -> None:
-        try:
-            self._snapshots = self._start()
-            failure = None
-        except Exception as error:
-            failure = error
-        if failure is None:
-            LOG.info('Snapshots are listed and adopted on %s by '
-                     'manageable-snapshots.', self.service_topic_queue)
-        else:
-            self._failed_at = time.monotonic()
-            LOG.error('Snapshots cannot be listed or adopted on %s: %s',
-                      self.service_topic_queue, failure)
+        return self._snapshots.get(
+            f'listing and adopting snapshots on {self.service_topic_queue}')
 
     def _start(self) -> 'Manager':
         conf = host.load(cfg.CONF)
@@ -182,6 +170,16 @@ class Manager(manager.Manager):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._under_way: set[str] = set()
+        self.recovery_interval = (
+            self._conf.manageable_snapshots.recovery_interval)
+
+    def try_to_resume(self) -> None:
+        """As ``resume``, where what is away now is no surprise."""
+        try:
+            self.resume()
+        except Exception as error:
+            LOG.warning('Cannot resume the adoptions of %s now: %s',
+                        self._host, error)
 
     def _take_up(self, context: context.RequestContext, snapshot_id: str,
                  ref: Any) -> None:

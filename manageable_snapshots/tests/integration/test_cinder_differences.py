@@ -29,8 +29,9 @@ from manageable_snapshots.tests.integration import cinder
 #: seconds within which an answer comes though somebody is away
 TIMEOUT = 5
 
-ADOPTIONS = 60
-KILLS = 3
+#: more of them where there is time
+ALL = 'MANAGEABLE_SNAPSHOTS_TEST_ALL' in os.environ
+ADOPTIONS, KILLS = (360, 24) if ALL else (60, 3)
 
 OUTAGES = f"""
 [manageable_snapshots]

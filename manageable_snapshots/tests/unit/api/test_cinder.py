@@ -26,6 +26,7 @@ import webob
 from manageable_snapshots.api import cinder
 from manageable_snapshots.api import request
 from manageable_snapshots.db import engine
+from manageable_snapshots import starting
 from manageable_snapshots.tests.unit.api import base
 
 ENTRY = {'reference': {'source-name': 'a'},
@@ -244,7 +245,7 @@ class AnswerTest(FilterTestCase):
             meet.wait(10)
             statuses.append(self.list().status_int)
 
-        self.filter._start = slow
+        self.filter._ours = starting.Part(slow)
         statuses = []
         threads = [threading.Thread(target=ask) for _count in range(4)]
         for thread in threads:
@@ -263,7 +264,7 @@ class CannotStartTest(FilterTestCase):
         self.service()
         self.passed = 0
         self.useFixture(fixtures.MockPatchObject(
-            cinder, 'time', types.SimpleNamespace(
+            starting, 'time', types.SimpleNamespace(
                 monotonic=lambda: time.monotonic() + self.passed)))
 
     def status(self, path='/manageable_snapshots'):
@@ -271,7 +272,7 @@ class CannotStartTest(FilterTestCase):
 
     def complaints(self):
         return [line for line in self.log.output.splitlines()
-                if 'filter cannot start' in line]
+                if 'Cannot start the manageable_snapshots filter' in line]
 
     def assertSaysOnce(self, *words):
         for _count in range(3):
@@ -303,7 +304,7 @@ class CannotStartTest(FilterTestCase):
         def fail(environ):
             raise ValueError('one\n  two')
 
-        self.filter._start = fail
+        self.filter._ours = starting.Part(fail)
         self.assertSaysOnce('one two')
 
     def test_the_answer_is_a_fault(self):
@@ -340,5 +341,5 @@ class CannotStartTest(FilterTestCase):
 
     def test_its_start_is_in_the_log(self):
         self.assertEqual(200, self.status())
-        self.assertIn('The manageable_snapshots filter has started.',
+        self.assertIn('Started the manageable_snapshots filter.',
                       self.log.output)

@@ -1,0 +1,72 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Starting late, and again: the parts that live in a process of Cinder's.
+
+What is wrong with one of them is no trouble of Cinder's. It is in the log, as
+one line, and is tried again after a pause.
+"""
+
+from collections.abc import Callable
+import threading
+import time
+from typing import Any
+from typing import Generic
+from typing import TypeVar
+
+from oslo_log import log as logging
+
+LOG = logging.getLogger(__name__)
+
+#: seconds until a start that failed is tried again
+PAUSE = 10
+
+T = TypeVar('T')
+
+
+class Part(Generic[T]):
+    """What is made when it is first asked for.
+
+    :param start: makes it
+    """
+
+    def __init__(self, start: Callable[..., T]) -> None:
+        self._start = start
+        self._lock = threading.Lock()
+        self._part: T | None = None
+        self._failed_at: float | None = None
+
+    def get(self, what: str, *args: Any) -> T | None:
+        """The part; None: it cannot be made, now or a moment ago.
+
+        :param what: says in the log what it is
+        :param args: for ``start``
+        """
+        if self._part is None:
+            with self._lock:
+                if self._part is None and not self._is_pausing():
+                    self._try_to_start(what, args)
+        return self._part
+
+    def _is_pausing(self) -> bool:
+        return (self._failed_at is not None
+                and time.monotonic() - self._failed_at < PAUSE)
+
+    def _try_to_start(self, what: str, args: Any) -> None:
+        try:
+            self._part = self._start(*args)
+        except Exception as error:
+            self._failed_at = time.monotonic()
+            LOG.error('Cannot start %s: %s', what,
+                      ' '.join(str(error).split()))
+        else:
+            LOG.info('Started %s.', what)
