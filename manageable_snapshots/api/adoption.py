@@ -141,7 +141,8 @@ def _record(app: Any, context: request_context.RequestContext,
                              'vol_id': volume.id,
                              'status': ', '.join(_ADOPTABLE),
                              'vol_status': volume.status})
-        _refuse_managed(app, session, context, service, volume, ref)
+        _refuse_managed(app, session, context, service, volume, ref,
+                        knows_volumes=carries_on)
         volume_type = volume.volume_type_id and volume_types.get(
             session, volume.volume_type_id)
         gigabytes = quota.snapshot_gigabytes(app.conf, volume.size)
@@ -162,16 +163,21 @@ def _record(app: Any, context: request_context.RequestContext,
 def _refuse_managed(app: Any, session: orm.Session,
                     context: request_context.RequestContext,
                     service: models.Service, volume: models.Volume,
-                    ref: reference.Reference) -> None:
+                    ref: reference.Reference, knows_volumes: bool) -> None:
     """Refuse a reference that is another row's, as far as rows tell.
 
     The worker looks at the backend as well.
+
+    :param knows_volumes: the worker sees for itself that the name of another
+        volume's snapshot is not taken for that one
     """
     shown = reference.shown(ref)
     owner = names.snapshot_id(
         app.conf, ref.get('source-name') or ref.get('name') or '')
-    if owner and snapshots.managed_ids(
-            session, [owner], services.queue(service)):
+    managed = snapshots.managed_ids(
+        session, [owner] if owner else [], services.queue(service))
+    if volume.name_id in managed.values() or (
+            managed and not knows_volumes):
         raise exception.ManageExistingAlreadyManaged(
             _('Unable to manage existing snapshot. Snapshot %s is already '
               'managed.') % shown)

@@ -171,22 +171,26 @@ def adopting(session: orm.Session, volume_id: str) -> list[models.Snapshot]:
 
 
 def managed_ids(session: orm.Session, ids: Iterable[str],
-                queue: str) -> set[str]:
-    """Which snapshots have a live row on a backend.
+                queue: str) -> dict[str, str]:
+    """Which snapshots have a live row on a backend, and of which volumes.
 
     :param ids: ids of snapshots, as the backend's names have them
     :param queue: ``host@backend`` or ``cluster@backend``
+    :returns: by the snapshot's id, the id that its volume's name on the
+        backend has
     """
-    managed: set[str] = set()
+    managed: dict[str, str] = {}
     for chunk in query.chunks(ids):
         rows = session.execute(
-            sa.select(models.Snapshot.id, models.Volume.host,
+            sa.select(models.Snapshot.id, models.Snapshot.volume_id,
+                      models.Volume._name_id, models.Volume.host,
                       models.Volume.cluster_name)
             .join(models.Volume,
                   models.Volume.id == models.Snapshot.volume_id)
             .where(models.Snapshot.id.in_(chunk),
                    query.live(models.Snapshot)))
-        managed.update(row.id for row in rows if _is_on(row, queue))
+        managed.update((row.id, row._name_id or row.volume_id)
+                       for row in rows if _is_on(row, queue))
     return managed
 
 

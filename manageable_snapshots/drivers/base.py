@@ -64,6 +64,8 @@ class BackendSnapshot:
     :ivar extra_info: what else an operator would want to know
     :ivar cinder_id: the id of the row that manages it, where the driver was
         told of rows and knows; else None
+    :ivar pool: where on the backend it is, the name after ``#`` in a
+        volume's host; None: everywhere, or the driver cannot say
     """
 
     reference: Reference
@@ -73,6 +75,7 @@ class BackendSnapshot:
     reason_not_safe: str | None = None
     extra_info: Mapping[str, str] | None = None
     cinder_id: str | None = None
+    pool: str | None = None
 
 
 def describe(snapshot: BackendSnapshot,
@@ -104,6 +107,12 @@ class SnapshotDriver(abc.ABC):
 
     #: shown to users
     NAME: str = ''
+
+    #: Whether ``source-name`` in a ``source_reference`` is the name that the
+    #: volume's row has (``volume.name``), and a snapshot of any other volume
+    #: than the row's is never adopted. A snapshot is then managed only where
+    #: it is its row's volume's; else its own name is enough.
+    knows_volumes: bool = False
 
     def __init__(self, conf: cfg.ConfigOpts, backend: str) -> None:
         self.conf = conf

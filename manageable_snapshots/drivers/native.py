@@ -24,8 +24,11 @@ class NativeDriver(base.SnapshotDriver):
     """A driver that adopts by renaming and lists by scanning.
 
     Cinder's way to list, page by page with the rows in hand, is made of
-    :meth:`scan`.
+    :meth:`scan`. The ``source_reference`` of each entry has the name of its
+    volume as ``source-name``.
     """
+
+    knows_volumes = True
 
     @abc.abstractmethod
     def scan(self, cinder_snapshots: list[Any]
@@ -52,7 +55,7 @@ class NativeDriver(base.SnapshotDriver):
                               offset, sort_keys, sort_dirs)
         return [base.describe(entry, rows.get((
             entry.source_reference['source-name'],
-            entry.reference['source-name']))) for entry in entries]
+            self.managed_name(entry.reference)))) for entry in entries]
 
     def unmanage_snapshot(self, snapshot: Any) -> None:
         """Nothing to do: no longer being managed changes no name."""

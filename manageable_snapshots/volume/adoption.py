@@ -49,10 +49,10 @@ from manageable_snapshots.db import volumes
 from manageable_snapshots.drivers import base
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
-from manageable_snapshots import names
 from manageable_snapshots import reference
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.volume import inventory
+from manageable_snapshots.volume import owners
 from manageable_snapshots.volume import rows
 
 LOG = logging.getLogger(__name__)
@@ -179,13 +179,12 @@ class Adopter:
 
     def _refuse_if_managed(self, context: request_context.RequestContext,
                            view: rows.Row, wanted: base.Reference) -> None:
-        name = self._driver.managed_name(wanted)
-        owner = name and names.snapshot_id(self._conf, name)
-        if not owner:
-            return
-        with self._database.reader(context) as session:
-            managed = snapshots.managed_ids(session, [owner], self._queue)
-        if managed:
+        asked_for = base.BackendSnapshot(
+            reference=wanted, size=None,
+            source_reference={'source-name': view.volume_name})
+        [owner] = owners.find(self._conf, self._database, context,
+                              self._driver, self._queue, [asked_for])
+        if owner is not None:
             raise exception.ManageExistingInvalidReference(
                 existing_ref=reference.shown(wanted),
                 reason=_('snapshot %s manages it already') % owner)

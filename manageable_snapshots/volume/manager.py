@@ -28,7 +28,6 @@ from manageable_snapshots.db import snapshots
 from manageable_snapshots.drivers import base
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
-from manageable_snapshots import names
 from manageable_snapshots import reference
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import objects
@@ -36,6 +35,7 @@ from manageable_snapshots.rpc import versions
 from manageable_snapshots.volume import adoption
 from manageable_snapshots.volume import backlog
 from manageable_snapshots.volume import inventory
+from manageable_snapshots.volume import owners
 
 LOG = logging.getLogger(__name__)
 
@@ -157,12 +157,7 @@ class Manager:
 
     def _mark(self, context: request_context.RequestContext,
               page: list[base.BackendSnapshot]) -> list[dict[str, Any]]:
-        owners = [
-            entry.cinder_id or names.snapshot_id(
-                self._conf, entry.reference.get('source-name', ''))
-            for entry in page]
-        with self._database.reader(context) as session:
-            managed = snapshots.managed_ids(
-                session, [owner for owner in owners if owner], self._host)
-        return [base.describe(snapshot, owner if owner in managed else None)
-                for snapshot, owner in zip(page, owners)]
+        found = owners.find(self._conf, self._database, context,
+                            self._driver, self._host, page)
+        return [base.describe(snapshot, owner)
+                for snapshot, owner in zip(page, found)]

@@ -234,6 +234,17 @@ class ManagedAlreadyTest(base.ApiTestCase):
         _id, ref = self._managed()
         self.adopt(self.volume_id, {'name': ref['source-name']}, status=400)
 
+    def test_another_volume_may_have_a_snapshot_of_that_name(self):
+        _id, ref = self._managed()
+        other = self.volume()
+        self.adopt(other, ref)
+
+    def test_cinders_own_worker_might_take_it_for_the_managed_one(self):
+        _id, ref = self._managed()
+        other = self.volume()
+        self.client.is_ours = False
+        self.adopt(other, ref, status=400)
+
     def test_the_name_by_a_template_of_the_operator(self):
         self.conf.set_override('snapshot_name_template', 'cloud-%s-snap')
         snapshot_id, _ref = self._managed()

@@ -208,17 +208,21 @@ class BackendTestCase(base.TestCase):
                          'NODE@STORE#pool', 'node@%', None)]
         nobody = uuidutils.generate_uuid()
         self.assertEqual(
-            {here.id, poolless.id, clustered.id},
+            {row.id: row.volume_id for row in (here, poolless, clustered)},
             self._managed([here.id, here.id, poolless.id, clustered.id,
                            deleted.id, nobody,
                            *(row.id for row in elsewhere)]))
-        self.assertEqual(set(), self._managed([here.id], 'node@%'))
-        self.assertEqual(set(), self._managed([]))
+        self.assertEqual({}, self._managed([here.id], 'node@%'))
+        self.assertEqual({}, self._managed([]))
+
+    def test_managed_ids_of_a_migrated_volume(self):
+        row = self.add_snapshot(self.add_volume(_name_id='old'))
+        self.assertEqual({row.id: 'old'}, self._managed([row.id]))
 
     def test_more_ids_than_a_query_takes(self):
         row = self.add_snapshot()
         ids = [uuidutils.generate_uuid() for _ in range(1200)]
-        self.assertEqual({row.id}, self._managed([*ids, row.id]))
+        self.assertEqual([row.id], list(self._managed([*ids, row.id])))
 
     def test_creating_on(self):
         def add(day, **volume):

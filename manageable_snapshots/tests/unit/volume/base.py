@@ -39,6 +39,7 @@ class FakeDriver(base.SnapshotDriver):
     """Snapshots in a dict: (volume's name, name) → size in GiB."""
 
     NAME = 'fake'
+    knows_volumes = True
 
     def __init__(self, conf, backend='dir'):
         super().__init__(conf, backend)

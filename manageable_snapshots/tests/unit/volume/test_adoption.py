@@ -132,6 +132,29 @@ class RefusedTest(AdoptionTestCase):
         self.assert_error(thief, f'snapshot {owner} manages it already')
         self.assertEqual(1, len(self.driver.renames))
 
+    def test_a_copy_of_a_managed_snapshot_is_free(self):
+        self.hold(self.volume_id)
+        owner = self.accepted(self.volume_id)
+        self.adopt(owner)
+        other = self.volume()
+        self.hold(other, f'snapshot-{owner}')
+        snapshot_id = self.accepted(other)
+        self.adopt(snapshot_id, {'source-name': f'snapshot-{owner}'})
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertIn((f'volume-{self.volume_id}', f'snapshot-{owner}'),
+                      self.driver.held)
+
+    def test_a_name_is_taken_where_the_driver_does_not_look_at_volumes(self):
+        self.driver.knows_volumes = False
+        owner = self.accepted(self.volume_id)
+        other = self.volume()
+        self.hold(other, f'snapshot-{owner}')
+        snapshot_id = self.accepted(other)
+        self.adopt(snapshot_id, {'source-name': f'snapshot-{owner}'})
+        self.assert_error(snapshot_id,
+                          f'snapshot {owner} manages it already')
+        self.assertEqual([], self.driver.renames)
+
     def test_the_name_of_a_row_that_is_gone_is_free(self):
         gone = self.new_id()
         self.hold(self.volume_id, f'snapshot-{gone}')

@@ -15,9 +15,11 @@
 import datetime
 import json
 import threading
+from unittest import mock
 
 from oslo_utils import timeutils
 from oslotest import base as test_base
+import sqlalchemy as sa
 
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.db import volumes
@@ -132,6 +134,64 @@ class ListTest(ManagerTestCase):
         self.assertEqual((None, True, None), (
             entry['cinder_id'], entry['safe_to_manage'],
             entry['reason_not_safe']))
+
+    def test_another_volumes_snapshot_of_that_name_is_not_managed(self):
+        snapshot_id = self.accepted(self.volume_id)
+        name = f'snapshot-{snapshot_id}'
+        self.hold(self.volume_id, name)
+        self.driver.held['copy', name] = 1
+        self.assertEqual(
+            {f'volume-{self.volume_id}': snapshot_id, 'copy': None},
+            self.owners())
+
+    def test_a_migrated_volume_has_its_old_name(self):
+        snapshot_id = self.accepted(self.volume_id)
+        old_id = self.new_id()
+        with self.write() as session:
+            volumes.get(session, self.context, self.volume_id
+                        )._name_id = old_id
+        for volume_id in (self.volume_id, old_id):
+            self.hold(volume_id, f'snapshot-{snapshot_id}')
+        self.assertEqual(
+            {f'volume-{old_id}': snapshot_id,
+             f'volume-{self.volume_id}': None}, self.owners())
+
+    def test_a_volume_of_which_the_driver_cannot_tell_may_be_the_rows(self):
+        self.driver.knows_volumes = False
+        snapshot_id = self.accepted(self.volume_id)
+        self.driver.held['/vol/lun7', f'snapshot-{snapshot_id}'] = 1
+        self.assertEqual({'/vol/lun7': snapshot_id}, self.owners())
+
+    def test_what_the_driver_says_is_managed_is(self):
+        snapshot_id = self.accepted(self.volume_id)
+        entry = drivers_base.BackendSnapshot(
+            reference={'source-name': 'x'}, size=1, cinder_id=snapshot_id,
+            source_reference={'source-name': 'elsewhere'})
+        with mock.patch.object(self.manager.inventory, 'page',
+                               return_value=[entry]):
+            self.assertEqual({'elsewhere': snapshot_id}, self.owners())
+
+    def test_the_driver_knows_what_a_managed_snapshot_is_called(self):
+        self.driver.managed_name = lambda ref: ref['source-name'][1:]
+        snapshot_id = self.accepted(self.volume_id)
+        self.hold(self.volume_id, f'_snapshot-{snapshot_id}')
+        self.assertEqual({f'volume-{self.volume_id}': snapshot_id},
+                         self.owners())
+
+    def test_a_page_is_marked_with_one_query(self):
+        for number in range(3):
+            snapshot_id = self.accepted(self.volume_id)
+            self.hold(self.volume_id, f'snapshot-{snapshot_id}')
+        queries = []
+        sa.event.listen(self.database.engine, 'before_cursor_execute',
+                        lambda *args: queries.append(args[2]))
+        self.assertEqual(3, len(self.list()))
+        self.assertEqual(1, len([query for query in queries
+                                 if query.startswith('SELECT')]), queries)
+
+    def owners(self):
+        return {entry['source_reference']['source-name']: entry['cinder_id']
+                for entry in self.list()}
 
     def test_a_marker_may_be_json(self):
         self.hold(self.volume_id, 'a')

@@ -1,0 +1,65 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Which rows manage what a backend holds, by its names there."""
+
+from collections.abc import Sequence
+
+from oslo_config import cfg
+
+from manageable_snapshots import context as request_context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.drivers import base
+from manageable_snapshots import names
+
+
+def find(conf: cfg.ConfigOpts, database: engine.Database,
+         context: request_context.RequestContext,
+         driver: base.SnapshotDriver, queue: str,
+         entries: Sequence[base.BackendSnapshot]) -> list[str | None]:
+    """The id of the live row that manages each entry, None where none does.
+
+    It takes one look at the database, whatever the number of entries.
+
+    :param queue: the backend's name, ``host@backend``, or its cluster's
+    :raises ServiceUnavailable: the database does not answer in time
+    """
+    owners = [entry.cinder_id or _by_name(conf, driver, entry)
+              for entry in entries]
+    with database.reader(context) as session:
+        managed = snapshots.managed_ids(
+            session, [owner for owner in owners if owner], queue)
+    return [
+        owner if owner in managed and (
+            # What the driver itself says counts.
+            entry.cinder_id
+            or _may_be_of(conf, driver, entry, managed[owner])) else None
+        for entry, owner in zip(entries, owners)]
+
+
+def _by_name(conf: cfg.ConfigOpts, driver: base.SnapshotDriver,
+             entry: base.BackendSnapshot) -> str | None:
+    name = driver.managed_name(entry.reference)
+    return name and names.snapshot_id(conf, name)
+
+
+def _may_be_of(conf: cfg.ConfigOpts, driver: base.SnapshotDriver,
+               entry: base.BackendSnapshot, name_id: str) -> bool:
+    """Whether an entry may be a snapshot of a row's volume.
+
+    Another volume can have one of the same name: a copy of an image, say,
+    comes with copies of its snapshots.
+    """
+    volume = entry.source_reference.get('source-name')
+    return (not driver.knows_volumes or volume is None
+            or volume == names.volume_name(conf, name_id))
