@@ -26,6 +26,11 @@ OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt(
         'backend_host',
         help='Used in place of host for this backend.'),
+    cfg.BoolOpt(
+        'manageable_snapshots_native', default=True,
+        help='Inside Cinder: whether the rbd or the lvm driver of this '
+             'project lists and adopts the snapshots, where the backend has '
+             'Cinder\'s RBDDriver or LVMVolumeDriver. Off, those are asked.'),
 ]
 
 DIRECTORY_OPTIONS: list[cfg.Opt] = [

@@ -12,6 +12,7 @@
 
 """From a backend's section in the configuration to its driver."""
 
+from collections.abc import Mapping
 import importlib.metadata
 import pkgutil
 from typing import Any
@@ -26,6 +27,14 @@ from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 
 NAMESPACE = 'manageable_snapshots.drivers'
+
+#: Drivers of Cinder's, by class, and ours for the same storage, which read
+#: the same options. A class that is derived of one of these is not there:
+#: what it does otherwise is not known.
+NATIVE: Mapping[str, str] = {}
+
+#: where Cinder looks for what a backend's section does not say
+_SHARED = 'backend_defaults'
 
 
 def register_options(conf: cfg.ConfigOpts, backend: str) -> None:
@@ -47,7 +56,33 @@ def load(conf: cfg.ConfigOpts, backend: str) -> base.SnapshotDriver:
             option='enabled_backends', group='DEFAULT',
             reason=_('there is no section [%s]') % backend)
     register_options(conf, backend)
-    name = conf[backend].volume_driver
+    return _make(conf, backend, conf[backend].volume_driver)
+
+
+def native(conf: cfg.ConfigOpts, backend: str,
+           cinders: type) -> base.SnapshotDriver | None:
+    """The driver that lists and adopts in place of one of Cinder's.
+
+    :param backend: the backend's section
+    :param cinders: the class of Cinder's driver
+    :returns: not set up yet; None: there is none, or
+        ``manageable_snapshots_native`` is off
+    :raises ConfigurationError: it cannot be loaded
+    """
+    name = NATIVE.get(f'{cinders.__module__}.{cinders.__qualname__}')
+    if name is None:
+        return None
+    for section in (_SHARED, backend):
+        register_options(conf, section)
+    for option in conf[backend]:
+        conf.set_default(option, conf[_SHARED][option], backend)
+    if not conf[backend].manageable_snapshots_native:
+        return None
+    return _make(conf, backend, name)
+
+
+def _make(conf: cfg.ConfigOpts, backend: str,
+          name: str) -> base.SnapshotDriver:
     try:
         driver = _find(name)
     except Exception as error:

@@ -17,8 +17,10 @@
     [DEFAULT]
     volume_manager = manageable_snapshots.volume.cinder.VolumeManager
 
-Everything else is Cinder's, the driver included. This is the only module that
-imports it.
+Everything else is Cinder's. The driver is as well, unless it is one whose
+storage a driver of ours knows (:data:`loader.NATIVE`): that one lists and
+adopts then, by the options of the same section. This is the only module that
+imports Cinder.
 """
 
 import collections
@@ -43,6 +45,7 @@ from manageable_snapshots import context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import schema
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import loader
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
@@ -157,8 +160,18 @@ class VolumeManager(cinder_manager.VolumeManager):
         database = engine.Database(conf)
         schema.check(database, in_cinder=True)
         return Manager(
-            conf, self.service_topic_queue, database, Driver(conf, self),
-            Locks(), notifications.Notifier(conf, self.host))
+            conf, self.service_topic_queue, database,
+            self._native(conf) or Driver(conf, self), Locks(),
+            notifications.Notifier(conf, self.host))
+
+    def _native(self, conf: cfg.ConfigOpts) -> base.SnapshotDriver | None:
+        """Our driver for the backend, set up; None: there is none."""
+        driver = loader.native(
+            conf, self.configuration.config_group, type(self.driver))
+        if driver is not None:
+            driver.do_setup(context.get_admin_context())
+            driver.check_for_setup_error()
+        return driver
 
 
 class Manager(manager.Manager):

@@ -86,3 +86,48 @@ class TestLoad(test_base.BaseTestCase):
         conf.set_override('directory_path', '/srv/one', 'one')
         self.assertEqual('/srv/one', conf.one.directory_path)
         self.assertIsNone(conf.two.directory_path)
+
+
+class TestNative(test_base.BaseTestCase):
+    """Which backend of Cinder's gets a driver of ours."""
+
+    CINDERS = type('LVMVolumeDriver', (), {
+        '__module__': 'cinder.volume.drivers.lvm'})
+
+    def setUp(self):
+        super().setUp()
+        self.useFixture(fixtures.MockPatchObject(loader, 'NATIVE', {
+            'cinder.volume.drivers.lvm.LVMVolumeDriver': 'directory'}))
+
+    def native(self, cinders, *lines):
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'conf')
+        with open(path, 'w') as file:
+            file.write('\n'.join(lines))
+        conf = configuration.new()
+        conf([], default_config_files=[path])
+        return loader.native(conf, 'store', cinders)
+
+    def test_one_of_the_same_storage_does(self):
+        driver = self.native(
+            self.CINDERS, '[store]', 'directory_path = /srv/store',
+            'volume_driver = cinder.volume.drivers.lvm.LVMVolumeDriver')
+        self.assertIs(directory.DirectoryDriver, type(driver))
+        self.assertEqual('/srv/store', driver.conf.store.directory_path)
+
+    def test_another_one_does_not(self):
+        derived = type('MyDriver', (self.CINDERS,), {'__module__': 'mine'})
+        for cinders in (derived, dict):
+            self.assertIsNone(self.native(cinders))
+
+    def test_it_can_be_switched_off(self):
+        off = 'manageable_snapshots_native = false'
+        self.assertIsNone(self.native(self.CINDERS, '[store]', off))
+        self.assertIsNone(self.native(self.CINDERS, '[backend_defaults]', off))
+        self.assertIsNotNone(self.native(
+            self.CINDERS, '[backend_defaults]', off,
+            '[store]', 'manageable_snapshots_native = true'))
+
+    def test_what_a_section_does_not_say_is_shared(self):
+        driver = self.native(
+            self.CINDERS, '[backend_defaults]', 'directory_path = /srv/all')
+        self.assertEqual('/srv/all', driver.conf.store.directory_path)
