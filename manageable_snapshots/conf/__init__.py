@@ -25,6 +25,7 @@ from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log
+from oslo_policy import opts as policy_options
 
 from manageable_snapshots.conf import api
 from manageable_snapshots.conf import backend
@@ -46,6 +47,11 @@ def new() -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
     log.register_options(conf)
     database.set_defaults(conf)
+    # Not set_defaults: what that one changes is the whole process's.
+    for group, options in policy_options.list_opts():
+        conf.register_opts(options, group=group)
+    # Older releases of oslo.policy read JSON by default.
+    conf.set_default('policy_file', 'policy.yaml', group='oslo_policy')
     for module in _MODULES:
         for group, options in module.list_opts():
             conf.register_opts(

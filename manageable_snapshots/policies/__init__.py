@@ -21,7 +21,6 @@ from typing import Any
 
 from oslo_config import cfg
 from oslo_context import context as oslo_context
-from oslo_policy import opts
 from oslo_policy import policy
 
 from manageable_snapshots import conf as configuration
@@ -40,10 +39,6 @@ def list_rules() -> list[policy.RuleDefault]:
 
 def new_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
     """An enforcer of the rules, as the operator's file has them."""
-    for group, options in opts.list_opts():
-        conf.register_opts(options, group=group)
-    # Older releases of oslo.policy read JSON by default.
-    conf.set_default('policy_file', 'policy.yaml', group='oslo_policy')
     enforcer = policy.Enforcer(conf)
     enforcer.register_defaults(list_rules())
     enforcer.load_rules()

@@ -34,11 +34,15 @@ SNAPSHOT_EXTENDED = 'volume_extension:extended_snapshot_attributes'
 SERVICE_GET_ALL = 'volume_extension:services:index'
 
 
-def _rule(name: str, check: str, description: str,
-          method: str, *paths: str) -> policy.DocumentedRuleDefault:
+def _rule(name: str, check: str, description: str, method: str, *paths: str,
+          before: str | None = None) -> policy.DocumentedRuleDefault:
+    deprecated = None if before is None else policy.DeprecatedRule(
+        name, before, deprecated_since='Xena', deprecated_reason=(
+            'Default policies now support the three Keystone default roles.'))
     return policy.DocumentedRuleDefault(
         name=name, check_str=check, description=description,
-        operations=[{'method': method, 'path': path} for path in paths])
+        operations=[{'method': method, 'path': path} for path in paths],
+        deprecated_rule=deprecated)
 
 
 _RULES = [
@@ -47,7 +51,10 @@ _RULES = [
           'POST', '/volumes'),
     _rule(VOLUME_GET, base.RULE_PROJECT_READER,
           'Show a volume.',
-          'GET', '/volumes/{volume_id}'),
+          'GET', '/volumes/{volume_id}',
+          # Adopting looks at this one in Cinder too, where it still counts
+          # unless [oslo_policy] enforce_new_defaults is on.
+          before=base.RULE_ADMIN_OR_OWNER),
     _rule(VOLUME_GET_ALL, base.RULE_PROJECT_READER,
           'List volumes.',
           'GET', '/volumes', '/volumes/detail'),

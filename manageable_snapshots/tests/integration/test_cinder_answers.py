@@ -110,9 +110,10 @@ class AnswersTest(test_stock_answers.Answers, cinder.TestCase):
         value = super().fill_in(value)
         newest = releases.find(self.stack.release).microversion
         major, minor = newest.split('.')
-        # What was recorded is of a release that has 3.71.
+        # What was recorded is of a release that has 3.71, and is replaced in
+        # this order.
         return test_stock_answers.fill_in(value, {
-            '3.72': f'{major}.{int(minor) + 1}', '3.71': newest})
+            '3.71': newest, '3.72': f'{major}.{int(minor) + 1}'})
 
     def token(self, user):
         return self.stack.token({'admin': 'admin', 'outsider': 'demo'}[user])

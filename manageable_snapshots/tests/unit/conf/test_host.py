@@ -17,6 +17,7 @@ import os
 
 import fixtures
 from oslo_config import cfg
+from oslo_policy import opts as policy_opts
 from oslotest import base
 
 from manageable_snapshots.conf import host
@@ -92,6 +93,15 @@ class LoadTest(HostTestCase):
         conf = host.load(self.cinder())
         self.assertEqual(('/var/lib/cinder', 'file:///var/lib/cinder'), (
             conf.state_path, conf.coordination.backend_url))
+
+    def test_so_are_those_that_it_gave_a_library(self):
+        cinder = self.cinder()
+        for group, options in policy_opts.list_opts():
+            cinder.register_opts(options, group=group)
+        for value in (True, False):
+            cinder.set_default('enforce_new_defaults', value, 'oslo_policy')
+            self.assertIs(
+                value, host.load(cinder).oslo_policy.enforce_new_defaults)
 
     def test_what_it_does_not_have_is_ours(self):
         conf = host.load(self.cinder())

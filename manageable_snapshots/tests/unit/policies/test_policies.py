@@ -12,6 +12,7 @@
 
 """The rules, and who passes them."""
 
+import functools
 import os
 
 import fixtures
@@ -23,6 +24,7 @@ from manageable_snapshots import conf as configuration
 from manageable_snapshots import context
 from manageable_snapshots import exception
 from manageable_snapshots import policies
+from manageable_snapshots.policies import companions as volume_rules
 from manageable_snapshots.policies import manageable_snapshots as rules
 
 ALL = (rules.LIST_MANAGEABLE, rules.MANAGE, rules.UNMANAGE)
@@ -81,6 +83,17 @@ class PoliciesTest(base.BaseTestCase):
         self.assertFalse(self.may(enforcer, rules.MANAGE,
                                   target={'project_id': 'q'}))
         self.assertFalse(self.may(enforcer, rules.LIST_MANAGEABLE))
+
+    def test_a_volume_is_its_projects_where_the_new_defaults_are_off(self):
+        for enforced in ('false', 'true'):
+            self.write('manageable_snapshots.conf',
+                       f'[oslo_policy]\nenforce_new_defaults = {enforced}\n')
+            enforcer = self.enforcer()
+            may = functools.partial(
+                self.may, enforcer, volume_rules.VOLUME_GET)
+            self.assertTrue(may('reader'))
+            self.assertIs(enforced == 'false', may('of_our_own'))
+            self.assertFalse(may('reader', target={'project_id': 'q'}))
 
     def test_a_token_of_the_wrong_scope(self):
         # Releases of oslo.policy that have the option do not by default
