@@ -168,8 +168,10 @@ def _refuse_managed(app: Any, session: orm.Session,
 
     The worker looks at the backend as well.
 
-    :param knows_volumes: the worker sees for itself that the name of another
-        volume's snapshot is not taken for that one
+    A name alone is refused for every volume. With an id beside it, it may
+    name a copy that another volume has.
+
+    :param knows_volumes: the worker tells the two apart
     """
     shown = reference.shown(ref)
     owner = names.snapshot_id(
@@ -177,7 +179,7 @@ def _refuse_managed(app: Any, session: orm.Session,
     managed = snapshots.managed_ids(
         session, [owner] if owner else [], services.queue(service))
     if volume.name_id in managed.values() or (
-            managed and not knows_volumes):
+            managed and not (knows_volumes and 'source-id' in ref)):
         raise exception.ManageExistingAlreadyManaged(
             _('Unable to manage existing snapshot. Snapshot %s is already '
               'managed.') % shown)

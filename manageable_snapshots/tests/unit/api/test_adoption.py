@@ -237,13 +237,14 @@ class ManagedAlreadyTest(base.ApiTestCase):
     def test_another_volume_may_have_a_snapshot_of_that_name(self):
         _id, ref = self._managed()
         other = self.volume()
-        self.adopt(other, ref)
+        self.adopt(other, ref, status=400)
+        self.adopt(other, {**ref, 'source-id': 'x'})
 
     def test_cinders_own_worker_might_take_it_for_the_managed_one(self):
         _id, ref = self._managed()
         other = self.volume()
         self.client.is_ours = False
-        self.adopt(other, ref, status=400)
+        self.adopt(other, {**ref, 'source-id': 'x'}, status=400)
 
     def test_the_name_by_a_template_of_the_operator(self):
         self.conf.set_override('snapshot_name_template', 'cloud-%s-snap')
