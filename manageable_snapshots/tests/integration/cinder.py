@@ -61,23 +61,25 @@ class Stack:
         self.transport_url = os.environ['CINDER_STACK_RABBITMQ']
         self.keystone = os.environ['CINDER_STACK_KEYSTONE']
         self.configuration = os.path.join(self.folder, 'cinder.conf')
-        self._loaded: tuple[tuple[str, ...], str] | None = None
+        self._loaded: tuple[tuple[str, ...], str, str] | None = None
         self._sessions: dict[str, keystone_session.Session] = {}
 
-    def load(self, *parts: str, conf: str = FRESH) -> None:
+    def load(self, *parts: str, conf: str = FRESH,
+             api: str = 'gunicorn') -> None:
         """Restart Cinder with parts of this project, if others are loaded.
 
         :param parts: ``filter``, ``manager``
         :param conf: lines of cinder.conf
+        :param api: what its API runs in
         """
-        if self._loaded == (parts, conf):
+        if self._loaded == (parts, conf, api):
             return
         self._loaded = None
         extra = os.path.join(self.folder, 'extra.conf')
         with open(extra, 'w') as file:
             file.write(conf)
-        self.rig('load', *parts, CINDER_CONF=extra)
-        self._loaded = parts, conf
+        self.rig('load', *parts, CINDER_CONF=extra, CINDER_API=api)
+        self._loaded = parts, conf, api
 
     def rig(self, action: str, *names: str, **environ: str) -> None:
         """What tools/rig/cinder can do with what is running."""
@@ -246,18 +248,19 @@ class TestCase(base.BaseTestCase):
 
     PARTS: tuple[str, ...] = ('filter', 'manager')
     CONF = FRESH
+    API = 'gunicorn'
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.stack = stack()
-        cls.stack.load(*cls.PARTS, conf=cls.CONF)
+        cls.stack.load(*cls.PARTS, conf=cls.CONF, api=cls.API)
         cls.stack.clear()
 
     def setUp(self):
         super().setUp()
         # The test before may have left it in pieces.
-        self.stack.load(*self.PARTS, conf=self.CONF)
+        self.stack.load(*self.PARTS, conf=self.CONF, api=self.API)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
