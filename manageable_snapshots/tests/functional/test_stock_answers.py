@@ -141,12 +141,13 @@ class Answers:
     def _replay(self, case):
         held = self._held()
         rows = self._rows()
-        response = self._send(self.fill_in(case['request']))
+        request = self.fill_in(case['request'])
+        response = self._send(request)
         expected = self.fill_in({**case['cinder'], **case.get('ours', {})})
-        snapshot_id = self._check(case['request'], expected, response)
+        snapshot_id = self._check(request, expected, response)
         after = expected.get('then', {})
         name = expected.get('body', {}).get('snapshot') and self._name(
-            self.fill_in(case['request']['json']['snapshot']['ref']))
+            request['json']['snapshot']['ref'])
         if 'adopted' in after or 'project' in after:
             row = self._settled(snapshot_id)
             self.assertEqual(after['status'], row.status)
