@@ -15,9 +15,11 @@
 from collections.abc import Callable
 from collections.abc import Sequence
 import functools
+import logging
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 from oslo_config import cfg
@@ -28,24 +30,46 @@ from manageable_snapshots import exception
 
 LOG = log.getLogger(__name__)
 
+#: that the interpreter has to end, once a command is done
+_END_SECONDS = 2
+
 
 def command(function: Callable[[Sequence[str]], int],
             ) -> Callable[[Sequence[str] | None], int]:
     """Make an entry point of a function of the arguments.
 
     What the user can mend (an option, a file, a service that is away) is one
-    line on stderr and the exit status 1, without a traceback.
+    line on stderr and the exit status 1, without a traceback. A command that
+    is given no arguments has the process's, and ends with it.
     """
     @functools.wraps(function)
     def main(argv: Sequence[str] | None = None) -> int:
         try:
-            return function(sys.argv[1:] if argv is None else argv)
+            status = function(sys.argv[1:] if argv is None else argv)
         except (cfg.Error, exception.ManageableSnapshotsException) as error:
             sentence = ' '.join(str(error).split())
             print(f'{program()}: {sentence}', file=sys.stderr)
-            return 1
+            status = 1
+        if argv is None:
+            _end_soon(status)
+        return status
 
     return main
+
+
+def _end_soon(status: int) -> None:
+    """See to it that the process ends, whatever its threads do.
+
+    The interpreter waits for those of executors, and one of them may hang in
+    a call of a driver, or to a broker that is away.
+    """
+    def end() -> None:
+        logging.shutdown()
+        os._exit(status)
+
+    timer = threading.Timer(_END_SECONDS, end)
+    timer.daemon = True
+    timer.start()
 
 
 def program() -> str:

@@ -135,23 +135,24 @@ class Servers:
         if self._stopped:
             self.stop(self._timeout)
 
-    def stop(self, timeout: float) -> bool:
+    def stop(self, timeout: float | None) -> bool:
         """Take no more requests, and let those under way finish.
 
-        :param timeout: seconds
+        :param timeout: seconds; None: as long as it takes
         :returns: whether all of them have finished
         """
         self._stopped = True
         if not self._listening.is_set():
             return True
-        deadline = time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         threads = [
             threading.Thread(target=_stop, args=(server,), daemon=True)
             for server in self._servers]
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(max(0, deadline - time.monotonic()))
+            thread.join(None if deadline is None else
+                        max(0, deadline - time.monotonic()))
         return not any(thread.is_alive() for thread in threads)
 
 

@@ -26,8 +26,8 @@ The steps, in the order that makes each of them safe to repeat:
 7. The row is ``available``.
 
 What fails for good leaves the row in ``error`` with its reason. What fails
-because the database or a lock is away leaves it ``creating``, to be taken up
-again.
+because the backend, the database or a lock is away leaves it ``creating``, to
+be taken up again.
 """
 
 from collections.abc import Iterator
@@ -60,6 +60,9 @@ LOG = logging.getLogger(__name__)
 #: Lock names are drawn from so many, since the file driver of tooz keeps a
 #: file for each name that was ever used.
 _LOCK_NAMES = 256
+
+#: the row stays ``creating`` then, and is taken up again
+_AWAY = (exception.ServiceUnavailable, exception.BackendTimeout)
 
 _PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
 
@@ -121,7 +124,7 @@ class Adopter:
             return
         except Exception as error:
             failure = error
-        if isinstance(failure, exception.ServiceUnavailable):
+        if isinstance(failure, _AWAY):
             LOG.warning('Adopting snapshot %s is put off: %s', snapshot_id,
                         failure)
         else:

@@ -18,6 +18,10 @@ that their walk began with, whoever else lists meanwhile. A marker is all that
 a client sends of its walk, so the inventory remembers which scan each page
 that it gave out ended in.
 
+A backend may hang. So a scan has a thread of its own, one at most, and a page
+waits for it no longer than configured. When the backend answers again, so does
+the inventory.
+
 Cost: a first page O(n log n) beyond the driver's own scan, a following page
 O(page). Memory: ``scans`` scans at most.
 """
@@ -39,6 +43,9 @@ from manageable_snapshots import reference
 #: in the newest scan
 MAX_ENDS = 10000
 
+#: pages that wait at the same time for a scan which took too long already
+MAX_WAITING = 16
+
 #: sort keys, and a direction for each
 Order = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -47,6 +54,19 @@ Order = tuple[tuple[str, ...], tuple[str, ...]]
 class _End:
     scan: '_Scan'
     entry: base.BackendSnapshot
+
+
+class _Attempt:
+    """A scan under way.
+
+    :ivar scan: what it has found, in the end
+    :ivar failure: where it has found nothing, why
+    """
+
+    def __init__(self, started: float) -> None:
+        self.started = started
+        self.scan: _Scan | None = None
+        self.failure: Exception = exception.ServiceUnavailable()
 
 
 class _Scan:
@@ -99,17 +119,20 @@ class _Scan:
 class Inventory:
     """A backend's snapshots, as pages.
 
+    :param name: the backend's, for messages
     :param scan: gives every snapshot of the backend, once, in any order
     :param max_age: seconds; an older scan serves no first page
     :param keep: seconds since its last use for which a scan is kept
     :param scans: how many scans are kept at most
-    :param timeout: seconds for which a page waits for somebody else's scan
+    :param timeout: seconds for which a page waits for a scan
     :param clock: seconds, monotonic
     """
 
-    def __init__(self, scan: Callable[[], Iterable[base.BackendSnapshot]], *,
+    def __init__(self, name: str,
+                 scan: Callable[[], Iterable[base.BackendSnapshot]], *,
                  max_age: float, keep: float, scans: int, timeout: float,
                  clock: Callable[[], float] = time.monotonic) -> None:
+        self._name = name
         self._scan = scan
         self._max_age = max_age
         self._keep = keep
@@ -118,7 +141,8 @@ class Inventory:
         self._clock = clock
         self._changed = threading.Condition()
         self._kept: list[_Scan] = []
-        self._scanning_since: float | None = None
+        self._under_way: _Attempt | None = None
+        self._waiting = 0
         self._stale_before = float('-inf')
         self._ends: collections.OrderedDict[
             tuple[Order, str | int], _End] = collections.OrderedDict()
@@ -138,7 +162,8 @@ class Inventory:
             adoption since the scan says so
         :raises InvalidInput: the marker names nothing, or a sort key or
             direction is unknown
-        :raises BackendTimeout: a scan that others wait for takes too long
+        :raises BackendTimeout: the scan takes too long
+        :raises ServiceUnavailable: there is no thread for a scan
         """
         paging.check_order(sort_keys, sort_dirs)
         order = (tuple(sort_keys), tuple(sort_dirs))
@@ -226,9 +251,11 @@ class Inventory:
                 self._ends.popitem(last=False)
 
     def _fresh(self) -> _Scan:
-        """A scan that is young enough; several callers share one."""
+        """A scan that is young enough; several callers share one.
+
+        Who waits for a scan that fails is told so, whoever began it.
+        """
         arrived = self._clock()
-        deadline = arrived + self._timeout
         with self._changed:
             while True:
                 for scan in reversed(self._kept):
@@ -236,23 +263,56 @@ class Inventory:
                             and scan.started > self._stale_before):
                         scan.used = self._clock()
                         return scan
-                if self._scanning_since is None:
-                    break
-                left = deadline - self._clock()
-                if left <= 0 or not self._changed.wait(left):
-                    raise exception.BackendTimeout(
-                        _('The backend is still busy with a scan that was '
-                          'asked for earlier.'))
-            started = self._scanning_since = self._clock()
+                attempt = self._under_way or self._begin()
+                self._wait_for(attempt, arrived + self._timeout)
+                if attempt.scan is None:
+                    raise attempt.failure
+                # However much has changed since it began.
+                if attempt.started >= arrived:
+                    return attempt.scan
+
+    def _begin(self) -> _Attempt:
+        attempt = _Attempt(self._clock())
+        # A daemon: the process must be able to end while the backend hangs.
+        thread = threading.Thread(target=self._run, args=(attempt,),
+                                  name='scan', daemon=True)
         try:
-            new = _Scan(started, list(self._scan()))
-            with self._changed:
-                self._keep_scan(new)
+            thread.start()
+        except RuntimeError as error:
+            raise exception.ServiceUnavailable(
+                _('No thread for a scan: %s') % error) from error
+        self._under_way = attempt
+        return attempt
+
+    def _run(self, attempt: _Attempt) -> None:
+        try:
+            attempt.scan = _Scan(attempt.started, list(self._scan()))
+        except Exception as error:
+            attempt.failure = error
         finally:
             with self._changed:
-                self._scanning_since = None
+                if attempt.scan is not None:
+                    self._keep_scan(attempt.scan)
+                self._under_way = None
                 self._changed.notify_all()
-        return new
+
+    def _wait_for(self, attempt: _Attempt, deadline: float) -> None:
+        now = self._clock()
+        if (now - attempt.started > self._timeout
+                and self._waiting >= MAX_WAITING):
+            raise self._too_late()
+        self._waiting += 1
+        try:
+            while self._under_way is attempt:
+                left = deadline - self._clock()
+                if left <= 0 or not self._changed.wait(left):
+                    raise self._too_late()
+        finally:
+            self._waiting -= 1
+
+    def _too_late(self) -> exception.BackendTimeout:
+        return exception.BackendTimeout(host=self._name,
+                                        seconds=self._timeout)
 
     def _keep_scan(self, scan: _Scan) -> None:
         limit = self._clock() - self._keep

@@ -62,9 +62,9 @@ class Manager:
         self._driver = driver
         own = conf.manageable_snapshots
         self.inventory = inventory.Inventory(
-            functools.partial(driver.scan, []), max_age=own.inventory_max_age,
-            keep=own.inventory_keep, scans=own.inventory_scans,
-            timeout=own.list_timeout)
+            host, functools.partial(driver.scan, []),
+            max_age=own.inventory_max_age, keep=own.inventory_keep,
+            scans=own.inventory_scans, timeout=own.list_timeout)
         self._adopter = adoption.Adopter(
             conf, database, driver, locks, notifier, host, self.inventory)
         self._backlog = backlog.Backlog(
@@ -141,6 +141,7 @@ class Manager:
         :param want_objects: answer with Cinder's ManageableSnapshot objects
         :raises InvalidInput: a marker or sorting that cannot be
         :raises DriverCannot: the driver cannot list
+        :raises BackendTimeout: it does not answer within ``list_timeout``
         """
         try:
             page = self.inventory.page(

@@ -13,9 +13,12 @@
 """A volume service: the backends of one worker process.
 
 Threads, plain and few: an RPC server for each backend, its adoption threads,
-and one that reports, recovers and cleans at intervals.
+and one for each thing that is done at intervals: to report, to recover, to
+clean. A backend that hangs holds up none but its own.
 """
 
+from collections.abc import Callable
+from concurrent import futures
 import functools
 import os
 import threading
@@ -53,6 +56,9 @@ LOG = logging.getLogger(__name__)
 #: for the notifications that a stop finds unsent
 _FLUSH_SECONDS = 5
 
+#: for what is done at intervals and is under way at a stop
+_CHORE_SECONDS = 5
+
 
 class Backend:
     """One backend of the worker.
@@ -83,20 +89,37 @@ class Backend:
         self._servers = server.get_servers(
             conf, transport, self.host, endpoints)
         self._scheduler = scheduler.SchedulerClient(conf, transport)
+        self._setting_up: futures.Future[None] | None = None
         self._is_set_up = False
+
+    def set_up(self) -> futures.Future[None]:
+        """Begin to set the driver up, in a thread of its own."""
+        if self._setting_up is None:
+            self._setting_up = _in_a_thread(self._set_up)
+        return self._setting_up
 
     def start(self) -> None:
         """Set the driver up, take up what was left, and serve.
 
         :raises ConfigurationError: an option of the backend is wrong
+        :raises BackendTimeout: it goes on; to call this again is to wait for
+            it again
         """
-        context = request_context.get_admin_context()
-        self._driver.do_setup(context)
-        self._driver.check_for_setup_error()
+        setting_up = self.set_up()
+        seconds = self._conf.manageable_snapshots.rpc_timeout
+        futures.wait([setting_up], seconds)
+        if not setting_up.done():
+            raise exception.BackendTimeout(host=self.host, seconds=seconds)
+        self._setting_up = None
+        setting_up.result()
         self._manager.resume()
         self._is_set_up = True
         self.report()
         LOG.info('Backend %s is ready.', self.host)
+
+    def _set_up(self) -> None:
+        self._driver.do_setup(request_context.get_admin_context())
+        self._driver.check_for_setup_error()
 
     def report(self) -> None:
         """Say in the services table that the backend is alive."""
@@ -110,16 +133,23 @@ class Backend:
         # Who does not listen yet is not alive.
         self._servers.start()
         self._report()
-        self._publish()
+
+    def publish(self) -> None:
+        """Tell Cinder's schedulers what the backend offers."""
+        if self._is_set_up:
+            self._publish()
 
     def resume(self) -> None:
         """Take up adoptions that are not under way."""
         if self._is_set_up:
             self._manager.resume()
 
-    def stop_listening(self, timeout: float) -> None:
-        """Take no more requests."""
-        self._servers.stop(timeout)
+    def stop_listening(self, timeout: float | None) -> bool:
+        """Take no more requests.
+
+        :returns: whether those under way were answered
+        """
+        return self._servers.stop(timeout)
 
     def finish(self, timeout: float | None) -> bool:
         """Wait for what is under way.
@@ -131,7 +161,6 @@ class Backend:
         return finished
 
     def _publish(self) -> None:
-        """Tell Cinder's schedulers what the backend offers."""
         if not isinstance(self._driver, base.VolumeDriver):
             return
         try:
@@ -195,6 +224,8 @@ class Service:
                 option='backend_url', group='coordination',
                 reason=str(error)) from error
         for backend in self.backends:
+            backend.set_up()
+        for backend in self.backends:
             try:
                 backend.start()
             except exception.ConfigurationError:
@@ -228,18 +259,21 @@ class Service:
 
         if self._periodics is not None and self._thread is not None:
             self._periodics.stop()
-            self._thread.join(left())
-        for backend in self.backends:
-            backend.stop_listening(left() or 0)
+            self._thread.join(min(_CHORE_SECONDS, timeout or _CHORE_SECONDS))
+        stops = [
+            _in_a_thread(functools.partial(backend.stop_listening, left()))
+            for backend in self.backends]
+        answered = all([stop.result() for stop in stops])
         finished = all([backend.finish(left()) for backend in self.backends])
         self._locks.stop()
-        return finished
+        return answered and finished
 
     def _chores(self) -> list[Any]:
         chores = []
 
-        def every(seconds: float, call: Any, what: str) -> None:
-            @periodics.periodic(seconds, run_immediately=False)
+        def every(seconds: float, call: Any, what: str,
+                  at_once: bool = False) -> None:
+            @periodics.periodic(seconds, run_immediately=at_once)
             def chore() -> None:
                 try:
                     call()
@@ -251,6 +285,8 @@ class Service:
         for backend in self.backends:
             every(self._conf.report_interval, backend.report,
                   f'report {backend.host}')
+            every(self._conf.report_interval, backend.publish,
+                  f'say what {backend.host} offers', at_once=True)
             every(own.recovery_interval, backend.resume,
                   f'resume the adoptions of {backend.host}')
         if self._conf.reservation_clean_interval:
@@ -282,6 +318,20 @@ def run(conf: cfg.ConfigOpts, stopping: threading.Event) -> int:
     stopping.wait()
     LOG.info('Stopping.')
     return 0 if service.stop() else 1
+
+
+def _in_a_thread(function: Callable[[], Any]) -> futures.Future[Any]:
+    future: futures.Future[Any] = futures.Future()
+
+    def run() -> None:
+        try:
+            future.set_result(function())
+        except Exception as error:
+            future.set_exception(error)
+
+    # A daemon: the process must be able to end while the backend hangs.
+    threading.Thread(target=run, name='backend', daemon=True).start()
+    return future
 
 
 def _coordinator(conf: cfg.ConfigOpts) -> Any:

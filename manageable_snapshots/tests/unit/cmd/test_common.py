@@ -15,6 +15,7 @@
 import os
 import signal
 import threading
+from unittest import mock
 
 import fixtures
 from oslo_log import log
@@ -125,8 +126,15 @@ class TestConfiguration(base.TestCase):
             seen.extend(argv)
             return 0
         self.useFixture(fixtures.MonkeyPatch('sys.argv', ['name', 'one']))
-        self.assertEqual(0, main())
-        self.assertEqual(['one'], seen)
+        with mock.patch.object(common, '_end_soon') as end_soon:
+            self.assertEqual(0, main())
+            self.assertEqual(['one'], seen)
+            end_soon.assert_called_once_with(0)
+
+    def test_with_arguments_of_its_own_the_process_goes_on(self):
+        with mock.patch.object(common, '_end_soon') as end_soon:
+            self.assertEqual(0, common.command(lambda argv: 0)([]))
+        end_soon.assert_not_called()
 
 
 class TestSignals(base.TestCase):

@@ -29,8 +29,8 @@ class AdoptionTestCase(base.WorkerTestCase):
     def setUp(self):
         super().setUp()
         self.inventory = inventory.Inventory(
-            lambda: self.driver.scan([]), max_age=5, keep=300, scans=2,
-            timeout=5)
+            base.HOST, lambda: self.driver.scan([]), max_age=5, keep=300,
+            scans=2, timeout=5)
         self.adopter = adoption.Adopter(
             self.conf, self.database, self.driver, self.locks, self.notifier,
             base.HOST, self.inventory)
@@ -344,11 +344,13 @@ class PutOffTest(AdoptionTestCase):
         self.assertEqual('creating', self.row(snapshot_id).status)
 
     def test_a_backend_that_is_away_puts_it_off(self):
-        self.driver.failure = exception.ServiceUnavailable('no storage')
         self.hold(self.volume_id)
         snapshot_id = self.accepted(self.volume_id)
-        self.adopt(snapshot_id)
-        self.assertEqual('creating', self.row(snapshot_id).status)
+        for error in (exception.ServiceUnavailable('no storage'),
+                      exception.BackendTimeout(host='dir', seconds=1)):
+            self.driver.failure = error
+            self.adopt(snapshot_id)
+            self.assertEqual('creating', self.row(snapshot_id).status)
         self.driver.failure = None
         self.adopt(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)

@@ -12,7 +12,9 @@
 
 """What a walk through the pages of a backend sees."""
 
+from concurrent import futures
 import threading
+from unittest import mock
 
 import hypothesis
 from hypothesis import stateful
@@ -60,7 +62,8 @@ class InventoryTest(test_base.BaseTestCase):
             self.scans += 1
             return list(self.held)
 
-        return inventory.Inventory(scan, clock=self.clock, **options)
+        return inventory.Inventory(
+            'node@dir', scan, clock=self.clock, **options)
 
     def page(self, stock, marker=None, limit=2, offset=None, **order):
         return stock.page(marker=marker, limit=limit, offset=offset,
@@ -275,7 +278,8 @@ class InventoryTest(test_base.BaseTestCase):
             return self.held
 
         stock = inventory.Inventory(
-            scan, max_age=5, keep=300, scans=2, timeout=5, clock=self.clock)
+            'node@dir', scan, max_age=5, keep=300, scans=2, timeout=5,
+            clock=self.clock)
         self.assertRaises(OSError, self.page, stock)
         self.assertEqual(['a', 'b'], names(self.page(stock)))
 
@@ -293,7 +297,7 @@ class ConcurrencyTest(test_base.BaseTestCase):
             return [snapshot('a')]
 
         stock = inventory.Inventory(
-            scan, max_age=5, keep=300, scans=2, timeout=30)
+            'node@dir', scan, max_age=5, keep=300, scans=2, timeout=30)
         pages = []
 
         def read():
@@ -311,25 +315,138 @@ class ConcurrencyTest(test_base.BaseTestCase):
         self.assertEqual(32, len(pages))
         self.assertEqual(1, len(scans))
 
-    def test_waiting_for_the_scan_of_another_is_bounded(self):
-        started, go = threading.Event(), threading.Event()
 
-        def scan():
-            started.set()
-            go.wait(30)
-            return []
+class HangingTest(test_base.BaseTestCase):
+    """A backend that does not answer, until it does."""
 
-        stock = inventory.Inventory(
-            scan, max_age=5, keep=300, scans=2, timeout=0.01)
-        thread = threading.Thread(target=stock.page, kwargs={
-            'marker': None, 'limit': 1, 'offset': None, **BY_NAME})
-        thread.start()
-        self.addCleanup(thread.join, 30)
-        self.addCleanup(go.set)
-        self.assertTrue(started.wait(30))
-        self.assertRaises(
-            exception.BackendTimeout, stock.page, marker=None, limit=1,
-            offset=None, **BY_NAME)
+    def setUp(self):
+        super().setUp()
+        self.answers = threading.Event()
+        self.addCleanup(self.answers.set)
+        self.scans = 0
+        self.failure = None
+
+    def scan(self):
+        self.scans += 1
+        self.assertTrue(self.answers.wait(30))
+        if self.failure:
+            raise self.failure
+        yield snapshot('a')
+
+    def inventory(self, **options):
+        return inventory.Inventory('node@dir', self.scan, **{
+            'max_age': 5, 'keep': 300, 'scans': 2, 'timeout': 0.05,
+            **options})
+
+    def page(self, stock):
+        return stock.page(marker=None, limit=1, offset=None, **BY_NAME)
+
+    def assert_too_late(self, stock):
+        error = self.assertRaises(
+            exception.BackendTimeout, self.page, stock)
+        self.assertEqual('The backend node@dir did not answer within 0.05 '
+                         'seconds.', error.msg)
+
+    def pages(self, stock, count):
+        """What pages, or errors, so many requests at the same time get."""
+        def page(_number):
+            try:
+                return names(self.page(stock))
+            except Exception as error:
+                return error
+
+        with futures.ThreadPoolExecutor(count) as executor:
+            return list(executor.map(page, range(count), timeout=30))
+
+    def test_who_starts_a_scan_and_who_joins_it_wait_for_so_long(self):
+        stock = self.inventory()
+        for _count in range(3):
+            self.assert_too_late(stock)
+        self.assertEqual(1, self.scans)
+
+    def test_requests_start_no_more_threads(self):
+        stock = self.inventory()
+        self.assert_too_late(stock)
+        before = threading.active_count()
+        for error in self.pages(stock, 40):
+            self.assertIsInstance(error, exception.BackendTimeout)
+        self.assertEqual(before, threading.active_count())
+        self.assertEqual(1, self.scans)
+
+    def test_only_some_wait_for_what_took_too_long_already(self):
+        stock = self.inventory()
+        self.assert_too_late(stock)
+        stock._waiting = inventory.MAX_WAITING
+        with mock.patch.object(stock._changed, 'wait') as wait:
+            self.assert_too_late(stock)
+        wait.assert_not_called()
+
+    def test_it_works_again_by_itself(self):
+        stock = self.inventory(timeout=10)
+        stock._timeout = 0.05
+        self.assert_too_late(stock)
+        stock._timeout = 10
+        self.answers.set()
+        self.assertEqual(['a'], names(self.page(stock)))
+        self.assertEqual(1, self.scans)
+
+    def test_what_comes_too_late_for_a_page_is_too_old_for_the_next(self):
+        stock = self.inventory(max_age=0)
+        self.assert_too_late(stock)
+        stock._timeout = 10
+        self.answers.set()
+        self.assertEqual(['a'], names(self.page(stock)))
+        self.assertEqual(2, self.scans)
+
+    def test_a_failure_is_everybodys_who_waits(self):
+        stock = self.inventory(timeout=10)
+        self.failure = exception.ServiceUnavailable('no storage')
+        stock._changed = _Watched(8, self.answers.set)
+        self.assertEqual(
+            ['no storage'] * 8,
+            [error.msg for error in self.pages(stock, 8)])
+        self.assertEqual(1, self.scans)
+        self.failure = None
+        self.assertEqual(['a'], names(self.page(stock)))
+
+    def test_changes_meanwhile_do_not_make_it_scan_for_ever(self):
+        stock = self.inventory(timeout=10)
+        self.answers.set()
+        scan = stock._scan
+
+        def changing():
+            yield from scan()
+            stock.changed()
+
+        stock._scan = changing
+        self.assertEqual(['a'], names(self.page(stock)))
+        self.assertEqual(1, self.scans)
+
+    def test_without_a_thread_it_is_unavailable_for_now(self):
+        def fail(_thread):
+            raise RuntimeError('no thread')
+
+        stock = self.inventory(timeout=10)
+        self.answers.set()
+        with mock.patch.object(threading.Thread, 'start', fail):
+            self.assertRaises(
+                exception.ServiceUnavailable, self.page, stock)
+        self.assertEqual(['a'], names(self.page(stock)))
+
+
+class _Watched(threading.Condition):
+    """Calls a function when so many wait."""
+
+    def __init__(self, count, function):
+        super().__init__()
+        self._left = count
+        self._function = function
+
+    def wait(self, timeout=None):
+        self._left -= 1
+        if not self._left:
+            self._function()
+        return super().wait(timeout)
 
 
 class Walks(stateful.RuleBasedStateMachine):
@@ -346,8 +463,8 @@ class Walks(stateful.RuleBasedStateMachine):
         self.marker = None
         self.done = True
         self.stock = inventory.Inventory(
-            lambda: list(self.held.values()), max_age=5, keep=300, scans=2,
-            timeout=5, clock=self.clock)
+            'node@dir', lambda: list(self.held.values()), max_age=5,
+            keep=300, scans=2, timeout=5, clock=self.clock)
 
     @stateful.rule(name=NAMES)
     def create(self, name):

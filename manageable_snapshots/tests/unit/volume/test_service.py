@@ -13,6 +13,8 @@
 """A worker process's life, over the in-process transport."""
 
 import threading
+import time
+from unittest import mock
 
 import fixtures
 from oslotest import base as test_base
@@ -23,8 +25,12 @@ from manageable_snapshots.db import engine
 from manageable_snapshots.db import migration
 from manageable_snapshots.db import models
 from manageable_snapshots.db import services
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volumes
+from manageable_snapshots.drivers import directory
 from manageable_snapshots import exception
 from manageable_snapshots.rpc import client
+from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import transport
 from manageable_snapshots.volume import service
 
@@ -179,6 +185,117 @@ class ServiceTest(ServiceTestCase):
             self.assertTrue(called.acquire(timeout=30))
         self.assertIn('Cannot report node@dir now: no database',
                       self.log.output)
+
+
+class HangingTest(ServiceTestCase):
+    """A worker with a backend that does not answer."""
+
+    def hang(self, method):
+        """Have a method of the backend ``dir`` hang, from now on.
+
+        :returns: the method, with an event for that it is called, and one to
+            let it go on
+        """
+        original = getattr(directory.DirectoryDriver, method)
+        called, answers = threading.Event(), threading.Event()
+
+        def hanging(driver, *args, **kwargs):
+            if driver.backend == 'dir':
+                called.set()
+                answers.wait(60)
+            return original(driver, *args, **kwargs)
+
+        patch = mock.patch.object(directory.DirectoryDriver, method,
+                                  autospec=True, side_effect=hanging)
+        method = patch.start()
+        self.addCleanup(patch.stop)
+        method.called_once, method.answers = called, answers
+        return method
+
+    def started(self, *hanging):
+        worker = self.worker()
+        worker.start()
+        self.addCleanup(worker.stop)
+        for method in hanging:
+            self.addCleanup(method.answers.set)
+        return worker
+
+    def accepted(self):
+        with self.database.writer(self.context) as session:
+            volume = volumes.create(session, {
+                'host': 'node@dir#dir', 'size': 1, 'status': 'available',
+                'project_id': 'p', 'user_id': 'u'})
+            return snapshots.create(
+                session, self.context, volume, name='s', description=None,
+                metadata={}, reference='old')
+
+    def status(self, snapshot_id):
+        with self.database.reader(self.context) as session:
+            return snapshots.get(session, self.context, snapshot_id).status
+
+    def test_one_that_hangs_at_the_start_holds_up_no_other(self):
+        self.conf.set_override('rpc_timeout', 1, 'manageable_snapshots')
+        self.conf.set_override('enabled_backends', ['dir', 'two'])
+        set_up = self.hang('do_setup')
+        worker = self.started(set_up)
+        self.assertTrue(services.is_up(self.service_row('node@two'), 60))
+        self.assertRaises(exception.ServiceNotFound, self.service_row)
+        set_up.answers.set()
+        worker.backends[0].report()
+        self.assertTrue(services.is_up(self.service_row(), 60))
+        self.assertEqual(2, set_up.call_count)
+
+    def test_it_is_reported_nevertheless(self):
+        self.conf.set_override('report_interval', 1)
+        stats = self.hang('get_volume_stats')
+        worker = self.started(stats)
+        self.assertTrue(stats.called_once.wait(30))
+        reported = threading.Semaphore(0)
+        report = worker.backends[0]._report
+
+        def observed():
+            report()
+            reported.release()
+
+        worker.backends[0]._report = observed
+        for _ in range(3):
+            self.assertTrue(reported.acquire(timeout=30))
+        self.assertEqual(1, stats.call_count)
+
+    def test_it_is_listed_while_adoptions_hang(self):
+        self.conf.set_override('adoption_threads', 1, 'manageable_snapshots')
+        get_size = self.hang('manage_existing_snapshot_get_size')
+        self.started(get_size)
+        asked = client.VolumeClient(self.conf, self.transport)
+        accepted = [self.accepted() for _ in range(3)]
+        for snapshot in accepted:
+            asked.manage_existing_snapshot(
+                self.context, 'node@dir', objects.snapshot(snapshot, {}),
+                'old')
+        self.assertTrue(get_size.called_once.wait(30))
+        self.assertEqual([], asked.get_manageable_snapshots(
+            self.context, 'node@dir', **LIST))
+        self.assertEqual(
+            ['creating'] * 3,
+            [self.status(snapshot.id) for snapshot in accepted])
+
+    def test_a_stop_is_bounded(self):
+        self.conf.set_override('graceful_shutdown_timeout', 1)
+        scan = self.hang('scan')
+        stats = self.hang('get_volume_stats')
+        for method in (scan, stats):
+            self.addCleanup(method.answers.set)
+        worker = self.worker()
+        worker.start()
+        asked = client.VolumeClient(self.conf, self.transport)
+        listing = threading.Thread(
+            target=asked.get_manageable_snapshots,
+            args=(self.context, 'node@dir'), kwargs=LIST, daemon=True)
+        listing.start()
+        self.assertTrue(scan.called_once.wait(30))
+        started = time.monotonic()
+        self.assertFalse(worker.stop())
+        self.assertLess(time.monotonic() - started, 5)
 
 
 class SignalsTest(ServiceTestCase):
