@@ -137,6 +137,7 @@ build_interval = 1
 build_timeout = {timeout}
 catalog_type = block-storage
 manage_snapshot_ref = source-name,snapshot-%s
+storage_protocol = {protocol}
 [volume-feature-enabled]
 backup = false
 manage_snapshot = true
@@ -684,7 +685,7 @@ class TempestTest(ClientTestCase):
                   'w') as file:
             file.write(TEMPEST.format(
                 accounts=accounts, folder=folder, keystone=self.keystone,
-                timeout=TIMEOUT))
+                protocol='file', timeout=TIMEOUT))
         said = self.run_client(
             'tempest', 'run', '--serial', '--regex',
             r'\.test_snapshot_manage\..*\.test_unmanage_manage_snapshot\b',
