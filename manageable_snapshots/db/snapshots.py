@@ -261,16 +261,31 @@ def update(session: orm.Session, snapshot_id: str, **values: Any) -> bool:
                              models.Snapshot.id == snapshot_id, **values))
 
 
-def make_available(session: orm.Session, snapshot_id: str,
+def make_available(session: orm.Session, snapshot_id: str, *,
+                   display_name: str | None = None,
+                   metadata: Mapping[str, Any] | None = None,
                    **columns: Any) -> bool:
     """Turn a row that is ``creating`` to ``available``.
 
+    :param display_name: for one that its user gave none
+    :param metadata: to add to the user's
     :param columns: what else to change: ``provider_id`` and the like of the
         driver, or ``volume_size``
     :returns: False where it is not ``creating`` any more, or is no more
     """
-    return _leave_creating(session, snapshot_id, AVAILABLE,
-                           **{**_NO_REFERENCE, 'progress': '100%', **columns})
+    if not _leave_creating(
+            session, snapshot_id, AVAILABLE,
+            **{**_NO_REFERENCE, 'progress': '100%', **columns}):
+        return False
+    if display_name:
+        query.update(session, models.Snapshot,
+                     models.Snapshot.id == snapshot_id,
+                     sa.func.coalesce(models.Snapshot.display_name, '') == '',
+                     display_name=_fitting(display_name))
+    for key, value in (metadata or {}).items():
+        _set_metadata(session, snapshot_id, _fitting(key),
+                      _fitting(str(value)))
+    return True
 
 
 def make_error(session: orm.Session, snapshot_id: str, reason: str) -> bool:
@@ -281,16 +296,7 @@ def make_error(session: orm.Session, snapshot_id: str, reason: str) -> bool:
     """
     if not _leave_creating(session, snapshot_id, ERROR, **_NO_REFERENCE):
         return False
-    text = _NOT_IN_UTF8MB3.sub('\ufffd', reason.replace('\0', ''))
-    if len(text) > _COLUMN_LENGTH:
-        text = text[:_COLUMN_LENGTH - 3] + '...'
-    if not query.update(session, models.SnapshotMetadata,
-                        models.SnapshotMetadata.snapshot_id == snapshot_id,
-                        models.SnapshotMetadata.key == ERROR_KEY,
-                        value=text):
-        session.add(models.SnapshotMetadata(
-            snapshot_id=snapshot_id, key=ERROR_KEY, value=text))
-        session.flush()
+    _set_metadata(session, snapshot_id, ERROR_KEY, _fitting(reason))
     return True
 
 
@@ -343,6 +349,24 @@ def _delete(session: orm.Session, snapshot_id: str,
 def _is_on(row: Any, queue: str) -> bool:
     return queue in (hosts.backend(row.host or ''),
                      hosts.backend(row.cluster_name or ''))
+
+
+def _set_metadata(session: orm.Session, snapshot_id: str, key: str,
+                  value: str) -> None:
+    if not query.update(session, models.SnapshotMetadata,
+                        models.SnapshotMetadata.snapshot_id == snapshot_id,
+                        models.SnapshotMetadata.key == key,
+                        value=value):
+        session.add(models.SnapshotMetadata(
+            snapshot_id=snapshot_id, key=key, value=value))
+        session.flush()
+
+
+def _fitting(text: str) -> str:
+    """As much of a text as a column takes."""
+    text = _NOT_IN_UTF8MB3.sub('\ufffd', text.replace('\0', ''))
+    return (text if len(text) <= _COLUMN_LENGTH
+            else text[:_COLUMN_LENGTH - 3] + '...')
 
 
 def _columns(reference: Mapping[str, str] | str) -> dict[str, str | None]:

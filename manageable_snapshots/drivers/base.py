@@ -149,7 +149,8 @@ class SnapshotDriver(abc.ABC):
         :param snapshot: the row
         :param existing_ref: which snapshot
         :returns: columns of the row to update: ``provider_id``,
-            ``provider_location``, ``provider_auth``
+            ``provider_location``, ``provider_auth``; a ``display_name`` for
+            one that has none; and ``metadata`` to add
         :raises ManageExistingInvalidReference: there is none, or its parent
             is not ``snapshot.volume``
         :raises ManageExistingAlreadyManaged: the backend has a snapshot of

@@ -64,7 +64,9 @@ _LOCK_NAMES = 256
 #: the row stays ``creating`` then, and is taken up again
 _AWAY = (exception.ServiceUnavailable, exception.BackendTimeout)
 
-_PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
+#: What a driver may say of a snapshot that it has adopted.
+_UPDATES = ('provider_id', 'provider_location', 'provider_auth',
+            'display_name', 'metadata')
 
 
 class Adopter:
@@ -178,7 +180,7 @@ class Adopter:
                         '%s, which is adopted.', view.id, exc_info=True)
             updates = None
         return {column: value for column, value in (updates or {}).items()
-                if column in _PROVIDER_COLUMNS}
+                if column in _UPDATES}
 
     def _refuse_if_managed(self, context: request_context.RequestContext,
                            view: rows.Row, wanted: base.Reference) -> None:

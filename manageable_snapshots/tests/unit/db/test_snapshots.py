@@ -19,6 +19,7 @@ from oslo_utils import timeutils
 from oslo_utils import uuidutils
 
 from manageable_snapshots.db import models
+from manageable_snapshots.db import query
 from manageable_snapshots.db import snapshots
 from manageable_snapshots import exception
 from manageable_snapshots.tests.unit.db import base
@@ -270,6 +271,25 @@ class LeaveCreatingTestCase(base.TestCase):
                          (row.status, row.progress, row.provider_id,
                           row.provider_location, row.provider_auth))
         self.assertIsNotNone(row.updated_at)
+
+    def test_what_a_driver_adds(self):
+        named = self.add_snapshot(reference=REFERENCE)
+        self._call(query.add_metadata, models.SnapshotMetadata,
+                   {'k': 'v', 'shelf': '1'}, snapshot_id=named.id)
+        bare = self.add_snapshot(reference=REFERENCE, display_name=None)
+        for row in named, bare:
+            self.assertTrue(self._call(
+                snapshots.make_available, row.id, display_name='nightly',
+                metadata={'shelf': 7, 'note': '\U0001f600' + 'x' * 300}))
+        note = '\ufffd' + 'x' * 251 + '...'
+        self.assertEqual(
+            'a name', self.find(models.Snapshot, named.id).display_name)
+        self.assertEqual({'k': 'v', 'shelf': '7', 'note': note},
+                         self._call(snapshots.metadata, named.id))
+        self.assertEqual(
+            'nightly', self.find(models.Snapshot, bare.id).display_name)
+        self.assertEqual({'shelf': '7', 'note': note},
+                         self._call(snapshots.metadata, bare.id))
 
     def test_make_error(self):
         row = self.add_snapshot(reference='x' * 600)
