@@ -40,6 +40,68 @@ DIRECTORY_OPTIONS: list[cfg.Opt] = [
              'driver. Unset: $state_path/ and the name of the section.'),
 ]
 
+RBD_OPTIONS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'rbd_pool', default='rbd',
+        help='Pool of the rbd driver.'),
+    cfg.StrOpt(
+        'rbd_namespace', default='',
+        help='Namespace in the pool. Empty: the pool itself, which is what '
+             'Cinder uses.'),
+    cfg.StrOpt(
+        'rbd_user',
+        help='Name by which the rbd driver logs in to Ceph, without '
+             '"client.". Unset: admin.'),
+    cfg.StrOpt(
+        'rbd_ceph_conf', default='',
+        help='Configuration file of Ceph. Empty: where Ceph looks itself.'),
+    cfg.StrOpt(
+        'rbd_cluster_name', default='ceph',
+        help='Name of the Ceph cluster, where its configuration file is found '
+             'by it.'),
+    cfg.IntOpt(
+        'rados_connect_timeout', default=-1,
+        help='Seconds in which Ceph must have answered when the rbd driver '
+             'connects. Less than 1: rbd_op_timeout.'),
+    cfg.IntOpt(
+        'rbd_op_timeout', default=30, min=1,
+        help='Seconds that the rbd driver waits for Ceph to do any one '
+             'thing. After that the backend counts as away.'),
+    cfg.IntOpt(
+        'rbd_list_threads', default=8, min=1, max=64,
+        help='Images that the rbd driver reads at the same time for a list.'),
+]
+
+LVM_OPTIONS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        'volume_group', default='cinder-volumes',
+        help='Volume group of the lvm driver.'),
+    cfg.StrOpt(
+        'lvm_type', default='auto', choices=['default', 'thin', 'auto'],
+        help='What the lvm driver makes when the service runs on its own: '
+             'thick volumes (default), or thin ones in the pool of the name '
+             'of the volume group and -pool. auto: thin if there is such a '
+             'pool. Both kinds are listed and adopted.'),
+    cfg.StrOpt(
+        'lvm_conf_file', default='/etc/cinder/lvm.conf',
+        help='Configuration file of LVM, by name lvm.conf, if it is there. '
+             'None: do not look.'),
+    cfg.BoolOpt(
+        'lvm_suppress_fd_warnings', default=False,
+        help='Keep LVM from warning of file descriptors that it did not '
+             'open.'),
+    cfg.StrOpt(
+        'lvm_root_helper', default='sudo',
+        help='What the lvm driver puts before LVM\'s commands if the service '
+             'does not run as root. Inside Cinder: not used, Cinder\'s own '
+             'helper is.'),
+    cfg.IntOpt(
+        'lvm_command_timeout', default=60, min=1,
+        help='Seconds that the lvm driver waits for one of LVM\'s '
+             'commands.'),
+]
+
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:
-    return [('backend', OPTIONS + DIRECTORY_OPTIONS)]
+    return [('backend', OPTIONS + DIRECTORY_OPTIONS + RBD_OPTIONS
+             + LVM_OPTIONS)]

@@ -1,0 +1,559 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+
+"""LVM: copy-on-write snapshots, and those of thin volumes.
+
+What there is comes from one ``lvs`` over the volume group, whatever the
+question. Its fields are read, never a text that was made for people.
+
+Adopting is one ``lvrename``, which LVM commits as a whole, and which never
+overwrites. It takes names only, no UUIDs. So the volume that is meant is
+looked up by its UUID just before, and just that one must have the new name
+afterwards; another one that somebody gave the old name in between gets it
+back.
+
+LVM reserves names that begin with ``snapshot``. What a row calls
+``snapshot-UUID`` is ``_snapshot-UUID`` there, as with Cinder's LVM driver.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+import re
+from typing import Any
+from typing import NoReturn
+import uuid
+
+from oslo_concurrency import processutils
+from oslo_config import cfg
+from oslo_log import log as logging
+from oslo_utils import units
+
+from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import native
+from manageable_snapshots.drivers import processes
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+from manageable_snapshots import names
+from manageable_snapshots import reference
+from manageable_snapshots import version
+
+LOG = logging.getLogger(__name__)
+
+#: renames an LV: volume group, old name, new name
+Rename = Callable[[str, str, str], object]
+
+#: what ``lvs`` says of an LV: field → value
+Record = Mapping[str, str]
+
+# Of lvm(8), "Valid names". What else is reserved, LVM itself refuses.
+_NAME = re.compile(r'[A-Za-z0-9+_.][A-Za-z0-9+_.-]*')
+_MAX_NAME = 127
+_UUID = re.compile(r'[A-Za-z0-9]{6}(-[A-Za-z0-9]{4}){5}-[A-Za-z0-9]{6}')
+
+_RESERVED = 'snapshot'
+
+# No field of a segment or a device: LVs would have several rows with it.
+_FIELDS = (
+    'lv_name', 'lv_uuid', 'lv_size', 'lv_layout', 'lv_role', 'origin',
+    'origin_size', 'lv_active', 'lv_active_remotely', 'lv_tags',
+    'data_percent', 'lv_snapshot_invalid', 'lv_merging', 'lv_merge_failed',
+    'lv_health_status', 'lv_device_open', 'lv_suspended',
+    'lv_allocation_locked', 'vg_partial')
+
+# Numbers in bytes, conditions as 1, 0, and -1 for unknown. With hidden LVs:
+# a snapshot that is being merged is one.
+_AS_DATA = ('--all', '--reportformat', 'json', '--units', 'b', '--nosuffix',
+            '--binary')
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Snapshot:
+    """A snapshot as ``lvs`` describes it.
+
+    :ivar origin: the name of the LV of which it is one
+    :ivar size: bytes
+    :ivar fault: why it cannot be adopted; None: it can
+    """
+
+    name: str
+    uuid: str
+    origin: str
+    size: int
+    fault: str | None
+    extra_info: Mapping[str, str]
+
+
+class LVMDriver(native.NativeDriver, base.VolumeDriver):
+    """A volume group as a backend.
+
+    Options: ``volume_group``, ``lvm_type``, ``lvm_conf_file``,
+    ``lvm_suppress_fd_warnings``, ``lvm_root_helper``,
+    ``lvm_command_timeout``.
+    """
+
+    NAME = 'lvm'
+
+    def __init__(self, conf: cfg.ConfigOpts, backend: str) -> None:
+        super().__init__(conf, backend)
+        self._options = conf[backend]
+        self._group: str = self._options.volume_group
+        self._thin_pool = f'{self._group}-pool'
+        self._seconds: int = self._options.lvm_command_timeout
+        self._runner = processes.Runner(self._options.lvm_root_helper)
+        self._rename: Rename | None = None
+
+    def become_root_by(self, root_helper: str, rename: Rename) -> None:
+        """Run commands in another way than the options say.
+
+        For Cinder, whose rootwrap lets ``lvs`` pass and not ``lvrename``.
+
+        :param root_helper: what goes before a command
+        :param rename: raises ProcessExecutionError where LVM refuses, and
+            anything else where it is not known what became of it
+        """
+        self._runner = processes.Runner(root_helper)
+        self._rename = rename
+
+    def check_for_setup_error(self) -> None:
+        self._check_names()
+        try:
+            there = {record['lv_name'] for record in self._lvs()}
+        except exception.ServiceUnavailable as error:
+            raise exception.ConfigurationError(
+                option='volume_group', group=self.backend,
+                reason=error.msg) from error
+        if (self._options.lvm_type == 'thin'
+                and self._thin_pool not in there):
+            raise exception.ConfigurationError(
+                option='lvm_type', group=self.backend,
+                reason=_('there is no thin pool %s') % self._thin_pool)
+
+    def scan(self, cinder_snapshots: list[Any]
+             ) -> Iterator[base.BackendSnapshot]:
+        for found in self._snapshots():
+            # A volume that was cloned from a thin snapshot is a snapshot to
+            # LVM.
+            if self._is_volume(found):
+                continue
+            yield base.BackendSnapshot(
+                reference={'source-name': found.name,
+                           'source-id': found.uuid},
+                source_reference={'source-name': found.origin},
+                size=base.gibibytes(found.size),
+                safe_to_manage=found.fault is None,
+                reason_not_safe=found.fault,
+                extra_info=found.extra_info,
+                pool=self._options.volume_backend_name or self.backend)
+
+    def managed_name(self, existing_ref: base.Reference) -> str | None:
+        """What the row of a snapshot would call it.
+
+        An id that comes without a name costs an ``lvs``.
+        """
+        try:
+            name, identifier = self._parse(existing_ref)
+        except ValueError:
+            return None
+        if name is None:
+            found = _by_uuid(self._snapshots(), identifier)
+            name = None if found is None else found.name
+        return None if name is None else _unescaped(name)
+
+    def is_adopted(self, snapshot: Any) -> bool:
+        found = _by_name(self._snapshots(), _escaped(snapshot.name))
+        return found is not None and found.origin == snapshot.volume.name
+
+    def manage_existing_snapshot_get_size(
+            self, snapshot: Any, existing_ref: base.Reference) -> int:
+        return base.gibibytes(self._look_up(
+            snapshot, existing_ref, self._snapshots()).size)
+
+    def manage_existing_snapshot(
+            self, snapshot: Any,
+            existing_ref: base.Reference) -> dict[str, Any] | None:
+        new = _escaped(snapshot.name)
+        before = self._snapshots()
+        found = self._look_up(snapshot, existing_ref, before)
+        if found.name == new:
+            return None
+        if _by_name(before, new) is not None:
+            raise exception.ManageExistingAlreadyManaged(
+                volume_ref=snapshot.name)
+        renamed = self._renames(found.name, new)
+        after = self._snapshots()
+        now, other = _by_uuid(after, found.uuid), _by_name(after, new)
+        if now is not None and now == other:
+            return None
+        if renamed and other is not None:
+            self._renames(new, found.name)
+        elif other is not None:
+            raise exception.ManageExistingAlreadyManaged(
+                volume_ref=snapshot.name)
+        if now is None or now.name != found.name:
+            self._refuse(existing_ref, _(
+                'it has just been renamed or deleted'))
+        self._refuse(existing_ref, _(
+            'LVM does not rename it; the log of the volume service has the '
+            'reason'))
+
+    def create_volume(self, volume: Any) -> None:
+        there = self._lvs()
+        name = _checked(volume.name)
+        if any(record['lv_name'] == name for record in there):
+            raise exception.InvalidVolume(
+                reason=_('the backend has a volume of that name'))
+        size = f'{volume.size}g'
+        if self._makes_thin(there):
+            self._lvm('lvcreate', '--yes', '--name', name,
+                      '--virtualsize', size, '--thinpool',
+                      f'{self._group}/{self._thin_pool}')
+        else:
+            self._lvm('lvcreate', '--yes', '--name', name,
+                      '--size', size, self._group)
+
+    def delete_volume(self, volume: Any) -> None:
+        """Delete a volume; none of that name is fine.
+
+        :raises InvalidVolume: it has snapshots, which LVM would delete with
+            it, or, thin ones, leave without an origin
+        """
+        if any(found.origin == volume.name for found in self._snapshots()):
+            raise exception.InvalidVolume(
+                reason=_('the volume group has snapshots of it'))
+        self._delete(volume.name)
+
+    def create_snapshot(self, snapshot: Any) -> None:
+        """Take a snapshot, thin if the volume is, else copy-on-write.
+
+        A copy-on-write snapshot has room for all of the volume, so that it
+        never becomes invalid.
+        """
+        name, origin = _escaped(snapshot.name), snapshot.volume.name
+        there = {record['lv_name']: record for record in self._lvs()}
+        if origin not in there:
+            raise exception.InvalidVolume(
+                reason=_('the volume is not on the backend'))
+        if name in there:
+            raise exception.InvalidSnapshot(
+                reason=_('the volume group has a volume of that name'))
+        room = (() if 'thin' in there[origin]['lv_layout'].split(',')
+                else ('--extents', '100%ORIGIN'))
+        self._lvm('lvcreate', '--yes', '--snapshot', '--name', name, *room,
+                  f'{self._group}/{origin}')
+
+    def delete_snapshot(self, snapshot: Any) -> None:
+        if self.is_adopted(snapshot):
+            self._delete(_escaped(snapshot.name))
+
+    def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
+        there = self._lvs()
+        thin = self._makes_thin(there)
+        if thin:
+            pool = next(record for record in there
+                        if record['lv_name'] == self._thin_pool)
+            total = int(pool['lv_size'])
+            free = total * (1 - float(pool['data_percent'] or 0) / 100)
+        else:
+            group = self._report('vgs', 'vg', ('vg_size', 'vg_free'))[0]
+            total, free = int(group['vg_size']), int(group['vg_free'])
+        return {
+            'volume_backend_name': (
+                self._options.volume_backend_name or self.backend),
+            'vendor_name': 'Open Source',
+            'driver_version': version.version_string(),
+            'storage_protocol': 'local',
+            'total_capacity_gb': round(total / units.Gi, 2),
+            'free_capacity_gb': round(free / units.Gi, 2),
+            'reserved_percentage': 0,
+            'thin_provisioning_support': thin,
+            'thick_provisioning_support': not thin,
+            'multiattach': False,
+            'QoS_support': False,
+        }
+
+    def lvrename(self, group: str, old: str, new: str) -> None:
+        """Rename an LV by the command of that name.
+
+        :raises ProcessExecutionError: LVM does not
+        :raises Stuck: it takes too long
+        """
+        self._run('lvrename', group, old, new)
+
+    def _renames(self, old: str, new: str) -> bool:
+        """Rename an LV.
+
+        :returns: False: LVM does not
+        :raises ServiceUnavailable: who knows
+        """
+        try:
+            (self._rename or self.lvrename)(self._group, old, new)
+        except processutils.ProcessExecutionError as error:
+            LOG.warning('LVM does not rename %s of volume group %s: %s', old,
+                        self._group, _words(error))
+            return False
+        except processes.Stuck as error:
+            raise self._too_slow('lvrename', error) from error
+        except Exception as error:
+            LOG.warning('It is not known whether %s of volume group %s was '
+                        'renamed to %s: %s', old, self._group, new,
+                        _words(error))
+            raise self._in_trouble() from error
+        return True
+
+    def _look_up(self, snapshot: Any, existing_ref: Any,
+                 there: Iterable[_Snapshot]) -> _Snapshot:
+        """The snapshot that is to be adopted.
+
+        :param there: all that there are
+        :raises ManageExistingInvalidReference: it is not among them, not of
+            the volume, or cannot be adopted
+        """
+        ref = reference.parse(existing_ref)
+        try:
+            name, identifier = self._parse(ref)
+        except ValueError as error:
+            self._refuse(ref, str(error))
+        found = (_by_name(there, name) if identifier is None
+                 else _by_uuid(there, identifier))
+        if found is None:
+            self._refuse(ref, _('the volume group has no such snapshot'))
+        if name not in (None, found.name):
+            self._refuse(ref, _('source-name and source-id do not belong '
+                                'together'))
+        if self._is_volume(found):
+            self._refuse(ref, _('it has the name of a volume'))
+        if found.origin != snapshot.volume.name:
+            self._refuse(ref, _(
+                'it is a snapshot of %(origin)s, not of %(volume)s') % {
+                    'origin': found.origin, 'volume': snapshot.volume.name})
+        if found.fault is not None:
+            self._refuse(ref, found.fault)
+        return found
+
+    def _parse(self, ref: base.Reference) -> tuple[str | None, str | None]:
+        """The name and the UUID of the LV, as far as a reference says.
+
+        :raises ValueError: there can be none
+        """
+        name, identifier = ref.get('source-name'), ref.get('source-id')
+        if name is None and identifier is None:
+            raise ValueError(_('it needs source-name or source-id'))
+        if identifier is not None and not _UUID.fullmatch(identifier):
+            raise ValueError(_('source-id is not the UUID of a logical '
+                               'volume'))
+        if name is not None:
+            group, slash, last = name.partition('/')
+            if slash and group != self._group:
+                raise ValueError(_('it is not in volume group %s')
+                                 % self._group)
+            name = _escaped(last if slash else name)
+        return name, identifier
+
+    def _is_volume(self, found: _Snapshot) -> bool:
+        prefix, _percent, suffix = (
+            self.conf.volume_name_template.partition('%s'))
+        return re.fullmatch(
+            re.escape(prefix) + '[0-9a-f-]{36}' + re.escape(suffix),
+            found.name) is not None
+
+    def _refuse(self, ref: Any, reason: str) -> NoReturn:
+        raise exception.ManageExistingInvalidReference(
+            existing_ref=reference.shown(ref), reason=reason)
+
+    def _check_names(self) -> None:
+        one = str(uuid.uuid4())
+        for option, section, make in (
+                ('volume_group', self.backend, lambda: self._group),
+                ('volume_name_template', 'DEFAULT',
+                 lambda: names.volume_name(self.conf, one)),
+                ('snapshot_name_template', 'DEFAULT',
+                 lambda: names.snapshot_name(self.conf, one))):
+            try:
+                _escaped(make())
+            except (TypeError, ValueError) as error:
+                raise exception.ConfigurationError(
+                    option=option, group=section, reason=str(error)
+                ) from error
+
+    def _makes_thin(self, there: Iterable[Record]) -> bool:
+        return self._options.lvm_type == 'thin' or (
+            self._options.lvm_type == 'auto' and any(
+                record['lv_name'] == self._thin_pool for record in there))
+
+    def _delete(self, name: str) -> None:
+        if any(record['lv_name'] == name for record in self._lvs()):
+            self._lvm('lvremove', '--yes', f'{self._group}/{name}')
+
+    def _snapshots(self) -> list[_Snapshot]:
+        """All that there are, in LVM's order."""
+        found = []
+        for record in self._lvs():
+            try:
+                if _is_snapshot(record):
+                    found.append(_read(record))
+            except (KeyError, ValueError) as error:
+                LOG.warning('Cannot make sense of %s, an LV of volume group '
+                            '%s: %r', record.get('lv_name'), self._group,
+                            error)
+        return found
+
+    def _lvs(self) -> list[Record]:
+        return self._report('lvs', 'lv', _FIELDS)
+
+    def _report(self, command: str, kind: str,
+                fields: Iterable[str]) -> list[Record]:
+        output = self._lvm(command, *_AS_DATA, '--options',
+                           ','.join(fields), self._group, harmless=True)
+        try:
+            found: list[Record] = json.loads(output)['report'][0][kind]
+        except (ValueError, LookupError, TypeError) as error:
+            LOG.error('%s answers for volume group %s with what it does not '
+                      'promise: %r', command, self._group, error)
+            raise self._in_trouble() from error
+        return found
+
+    def _lvm(self, command: str, *arguments: str,
+             harmless: bool = False) -> str:
+        """As :meth:`_run`.
+
+        :raises ServiceUnavailable: it fails
+        :raises BackendTimeout: it takes too long
+        """
+        try:
+            return self._run(command, *arguments, harmless=harmless)
+        except processes.Stuck as error:
+            raise self._too_slow(command, error) from error
+        except (processutils.ProcessExecutionError, OSError) as error:
+            LOG.error('%s fails for volume group %s: %s', command,
+                      self._group, _words(error))
+            raise self._in_trouble() from error
+
+    def _run(self, command: str, *arguments: str,
+             harmless: bool = False) -> str:
+        # The order is that of the filters of Cinder's rootwrap.
+        environment = ['LC_ALL=C']
+        file = self._options.lvm_conf_file
+        if file and file.lower() != 'none' and os.path.isfile(file):
+            environment.append(f'LVM_SYSTEM_DIR={os.path.dirname(file)}')
+        if self._options.lvm_suppress_fd_warnings:
+            environment.append('LVM_SUPPRESS_FD_WARNINGS=1')
+        return self._runner.run('env', *environment, command, *arguments,
+                                seconds=self._seconds, harmless=harmless)
+
+    def _in_trouble(self) -> exception.ServiceUnavailable:
+        return exception.ServiceUnavailable(
+            _('The volume group of backend %s is in trouble; the log of the '
+              'volume service has what LVM says.') % self.backend)
+
+    def _too_slow(self, command: str,
+                  error: Exception) -> exception.BackendTimeout:
+        LOG.error('%s of volume group %s hangs: %s', command, self._group,
+                  error)
+        return exception.BackendTimeout(
+            host=self.backend, seconds=self._seconds)
+
+
+def _checked(name: str) -> str:
+    """A name of an LV or a volume group.
+
+    :raises ValueError: LVM allows none like that
+    """
+    if not _NAME.fullmatch(name) or name in ('.', '..'):
+        raise ValueError(_('no logical volume can have that name'))
+    if len(name) > _MAX_NAME:
+        raise ValueError(_('the name is longer than %s bytes') % _MAX_NAME)
+    return name
+
+
+def _escaped(name: str) -> str:
+    """What LVM has for a name.
+
+    :raises ValueError: LVM allows none like that
+    """
+    return _checked('_' + name if name.startswith(_RESERVED) else name)
+
+
+def _unescaped(name: str) -> str:
+    return name[1:] if name.startswith('_' + _RESERVED) else name
+
+
+def _by_name(there: Iterable[_Snapshot],
+             name: str | None) -> _Snapshot | None:
+    return next((found for found in there if found.name == name), None)
+
+
+def _by_uuid(there: Iterable[_Snapshot],
+             identifier: str | None) -> _Snapshot | None:
+    return next((found for found in there if found.uuid == identifier), None)
+
+
+def _is_snapshot(record: Record) -> bool:
+    # A thin snapshot whose origin was deleted is like any thin volume.
+    return ('snapshot' in record['lv_role'].split(',')
+            and record['origin'] != '')
+
+
+def _read(record: Record) -> _Snapshot:
+    """A snapshot out of what ``lvs`` says.
+
+    :raises ValueError: a number is none
+    :raises KeyError: a field is missing
+    """
+    thick = 'thicksnapshot' in record['lv_role'].split(',')
+    extra_info = {'type': 'thick' if thick else 'thin',
+                  'active': 'yes' if record['lv_active'] else 'no'}
+    if record['data_percent']:
+        extra_info['used_percent'] = record['data_percent']
+    if record['lv_tags']:
+        extra_info['tags'] = record['lv_tags']
+    return _Snapshot(
+        # Hidden ones are in brackets.
+        name=record['lv_name'].strip('[]'), uuid=record['lv_uuid'],
+        origin=record['origin'].strip('[]'),
+        # lv_size is that of the room for what is copied on a write; the
+        # origin_size of a snapshot is as old as itself.
+        size=int(record['origin_size' if thick else 'lv_size']),
+        fault=_fault(record, thick), extra_info=extra_info)
+
+
+def _fault(record: Record, thick: bool) -> str | None:
+    """Why a snapshot cannot be adopted; None: it can.
+
+    What LVM cannot know, of an inactive one say, is no fault.
+    """
+    for field, reason in (
+            ('vg_partial', _('its volume group lacks a physical volume')),
+            ('lv_merging', _('it is being merged into its volume')),
+            ('lv_merge_failed', _('it could not be merged into its volume')),
+            ('lv_snapshot_invalid', _('it is invalid: it had no room left')),
+            ('lv_suspended', _('its device is suspended')),
+            ('lv_allocation_locked', _('it is locked by LVM')),
+            ('lv_active_remotely', _('it is active on another host')),
+            ('lv_device_open', _('it is in use'))):
+        if record[field] == '1':
+            return reason
+    if record['lv_health_status']:
+        return _('its health is "%s"') % record['lv_health_status']
+    if thick and float(record['data_percent'] or 0) >= 100:
+        return _('it has no room left')
+    return None
+
+
+def _words(error: Exception) -> str:
+    """What a command said, in a line."""
+    return ' '.join(str(getattr(error, 'stderr', None) or error).split())

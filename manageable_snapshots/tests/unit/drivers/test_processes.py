@@ -1,0 +1,108 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+from concurrent import futures
+import os
+import signal
+import subprocess
+
+import fixtures
+from oslo_concurrency import processutils
+from oslotest import base
+
+from manageable_snapshots.drivers import processes
+
+
+class TestRunner(base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.runner = processes.Runner('')
+        self.started = []
+        execute = processutils.execute
+
+        def spy(*args, on_execute, **kwargs):
+            def started(process):
+                self.started.append(process)
+                self.addCleanup(self.end, process)
+                on_execute(process)
+            return execute(*args, on_execute=started, **kwargs)
+
+        self.useFixture(fixtures.MockPatchObject(
+            processutils, 'execute', spy))
+        self.useFixture(fixtures.MockPatchObject(
+            processutils.os, 'geteuid', lambda: 0))
+
+    def end(self, process):
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+    def run_command(self, *command, harmless=True, seconds=1):
+        return self.runner.run(*command, seconds=seconds, harmless=harmless)
+
+    def hang(self, harmless):
+        self.assertRaises(processes.Stuck, self.run_command, 'sleep', '600',
+                          harmless=harmless)
+        return self.started[-1]
+
+    def test_the_output_is_returned(self):
+        self.assertEqual('a b\n', self.run_command('echo', 'a b'))
+
+    def test_there_is_no_shell(self):
+        self.assertEqual('$HOME;*\n', self.run_command('echo', '$HOME;*'))
+
+    def test_a_status_that_is_not_0_is_an_error(self):
+        self.assertRaises(processutils.ProcessExecutionError,
+                          self.run_command, 'false')
+
+    def test_what_is_not_there_is_an_error(self):
+        self.assertRaises(OSError, self.run_command, '/nonexistent')
+
+    def test_the_helper_goes_before_the_command(self):
+        self.useFixture(fixtures.MockPatchObject(
+            processutils.os, 'geteuid', lambda: 1000))
+        self.runner = processes.Runner('echo as root:')
+        self.assertEqual('as root: lvs\n', self.run_command('lvs'))
+
+    def test_what_hangs_and_does_no_harm_is_killed(self):
+        process = self.hang(harmless=True)
+        self.assertEqual(-9, process.wait(10))
+
+    def test_what_changes_something_comes_to_its_end(self):
+        process = self.hang(harmless=False)
+        self.assertIsNone(process.poll())
+
+    def test_what_cannot_be_killed_is_left_alone(self):
+        self.useFixture(fixtures.MockPatchObject(
+            subprocess.Popen, 'kill', side_effect=PermissionError))
+        self.assertIsNone(self.hang(harmless=True).poll())
+
+    def test_few_hang_and_when_they_end_it_works_again(self):
+        self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 2))
+        for _number in range(2):
+            self.hang(harmless=False)
+        self.assertRaises(processes.Stuck, self.run_command, 'true')
+        self.assertEqual(2, len(self.started))
+        self.end(self.started[0])
+        self.assertEqual('', self.run_command('true'))
+
+    def test_few_run_at_once(self):
+        self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 1))
+        runner = processes.Runner('')
+        with futures.ThreadPoolExecutor(2) as executor:
+            first, second = [
+                executor.submit(runner.run, 'sleep', '600', seconds=1,
+                                harmless=True) for _number in range(2)]
+            for call in (first, second):
+                self.assertIsInstance(
+                    call.exception(timeout=30), processes.Stuck)
