@@ -64,7 +64,8 @@ def _list(app: Any, req: request.Request,
     page = app.volume_client.get_manageable_snapshots(
         req.context, _queue(app, req, wanted), marker=wanted.marker,
         limit=wanted.limit, offset=wanted.offset,
-        sort_keys=wanted.sort_keys, sort_dirs=wanted.sort_dirs)
+        sort_keys=wanted.sort_keys, sort_dirs=wanted.sort_dirs,
+        pool=hosts.pool(wanted.host or wanted.cluster or ''))
     answer: dict[str, Any] = {
         'manageable-snapshots': [view(entry) for entry in page]}
     # A full page may be the last one; then the next is empty. To ask for one

@@ -35,8 +35,10 @@ _CLUSTER_VERSION = (3, 17)
 class Query:
     """What part of what a backend holds is asked for, in which order.
 
-    :ivar host: ``host@backend``, or None where there is a cluster
-    :ivar cluster: ``cluster@backend``, or None where there is a host
+    :ivar host: ``host@backend``, with or without ``#pool``, or None where
+        there is a cluster
+    :ivar cluster: ``cluster@backend``, likewise, or None where there is a
+        host
     :ivar limit: most entries of the page
     :ivar is_limited: whether the client has set the limit
     :ivar marker: the page starts after this reference

@@ -34,6 +34,7 @@ looked up in a folder that is open already, never through a symbolic link.
 from collections.abc import Iterator
 import contextlib
 import ctypes
+import dataclasses
 import errno
 import fcntl
 import os
@@ -88,6 +89,8 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
         self._path = os.path.abspath(
             conf[backend].directory_path
             or os.path.join(conf.state_path, backend))
+        # By which Cinder's scheduler calls the one pool of a backend.
+        self._name = conf[backend].volume_backend_name or backend
 
     def do_setup(self, context: Any) -> None:
         """Make the folders that are missing; remove what a crash left.
@@ -130,8 +133,9 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
                 self._open(SNAPSHOTS) as parents:
             with os.scandir(parents) as entries:
                 for entry in entries:
-                    yield from _scan_volume(
-                        os.fsencode(entry.name), volumes, parents)
+                    for found in _scan_volume(
+                            os.fsencode(entry.name), volumes, parents):
+                        yield dataclasses.replace(found, pool=self._name)
 
     def managed_name(self, existing_ref: base.Reference) -> str | None:
         if 'source-id' not in existing_ref:
@@ -239,8 +243,7 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
         with self._storage():
             space = os.statvfs(self._path)
         return {
-            'volume_backend_name': (
-                self.conf[self.backend].volume_backend_name or self.backend),
+            'volume_backend_name': self._name,
             'vendor_name': 'Open Source',
             'driver_version': version.version_string(),
             'storage_protocol': 'file',

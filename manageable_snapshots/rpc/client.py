@@ -78,12 +78,15 @@ class _TooLate(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class _Known:
-    """Whether a worker carries adoptions on; times are monotonic.
+    """Of which kind a worker is; times are monotonic.
 
+    :ivar is_there: it is one of this project's
+    :ivar carries_on: so was the last one, and it will be back
     :ivar until: when to ask again
     :ivar answered: when it last answered
     """
 
+    is_there: bool
     carries_on: bool
     until: float
     answered: float
@@ -93,7 +96,7 @@ class VolumeClient:
     """Asks volume services, ours or Cinder's.
 
     ``queue`` arguments name the backend or cluster, ``host@backend``; a
-    pool, ``host@backend#pool``, makes no difference.
+    pool, ``host@backend#pool``, makes no difference there.
 
     :param conf: the configuration
     :param transport: from ``transport.get_transport`` or
@@ -123,11 +126,13 @@ class VolumeClient:
     def get_manageable_snapshots(
             self, context: request_context.RequestContext, queue: str, *,
             marker: Any, limit: int | None, offset: int | None,
-            sort_keys: list[str],
-            sort_dirs: list[str]) -> list[dict[str, Any]]:
+            sort_keys: list[str], sort_dirs: list[str],
+            pool: str | None = None) -> list[dict[str, Any]]:
         """A page of a backend's snapshots.
 
         :param marker: the reference after which the page starts
+        :param pool: leave out what is in another one, where the backend's
+            worker is one of this project's; Cinder's lists all
         :returns: dicts with ``reference``, ``source_reference``, ``size``
             (GiB), ``safe_to_manage``, ``reason_not_safe``, ``cinder_id``
             and ``extra_info``
@@ -137,6 +142,9 @@ class VolumeClient:
         :raises ServiceUnavailable: no broker or no service is there
         """
         objects.refuse(marker)
+        arguments = {}
+        if pool is not None and self._find(queue).is_there:
+            arguments['pool'] = pool
         # The wait for a slow backend is long; that for the broker is not.
         deadline = time.monotonic() + self._rpc_timeout
         self._hand_over(lambda: self._reach_broker(deadline))
@@ -144,7 +152,7 @@ class VolumeClient:
             context, queue, 'get_manageable_snapshots',
             versions.LIST_VERSION, self._list_timeout, marker=marker,
             limit=limit, offset=offset, sort_keys=sort_keys,
-            sort_dirs=sort_dirs, want_objects=True)
+            sort_dirs=sort_dirs, want_objects=True, **arguments)
         return _entries(entries, queue)
 
     def manage_existing_snapshot(
@@ -171,9 +179,12 @@ class VolumeClient:
             the reference itself
         :raises ServiceUnavailable: no broker is there
         """
+        return self._find(queue).carries_on
+
+    def _find(self, queue: str) -> _Known:
         queue = hosts.backend(queue)
         if not self._has_broker:
-            return True
+            return _Known(True, True, math.inf, math.inf)
         with self._lock:
             known = self._known.get(queue)
         now = time.monotonic()
@@ -185,19 +196,19 @@ class VolumeClient:
                 self._known.move_to_end(queue)
                 if len(self._known) > _BACKENDS:
                     self._known.popitem(last=False)
-        return known.carries_on
+        return known
 
     def _find_out(self, queue: str, answered: float) -> _Known:
         is_there = self._ask(queue)
         now = time.monotonic()
         if is_there:
-            return _Known(True, now + _KNOWN, now)
+            return _Known(True, True, now + _KNOWN, now)
         if is_there is not None:
-            return _Known(False, now + _KNOWN, -math.inf)
+            return _Known(False, False, now + _KNOWN, -math.inf)
         if now - answered < self._down_time:
             # It may have died, and will be back.
-            return _Known(True, now + _KNOWN, answered)
-        return _Known(False, now + self._down_time, -math.inf)
+            return _Known(False, True, now + _KNOWN, answered)
+        return _Known(False, False, now + self._down_time, -math.inf)
 
     def _ask(self, queue: str) -> bool | None:
         """Whether a worker of this project is there.

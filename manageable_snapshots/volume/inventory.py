@@ -49,6 +49,12 @@ MAX_WAITING = 16
 #: sort keys, and a direction for each
 Order = tuple[tuple[str, ...], tuple[str, ...]]
 
+#: which pool, and in which order; None: all pools
+View = tuple[str | None, Order]
+
+#: stands for every pool that a scan has not met
+_NOWHERE = ''
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _End:
@@ -78,31 +84,45 @@ class _Scan:
         self.used = started
         self.entries = entries
         self.adopted: dict[str, str] = {}
-        self._sorted: dict[Order, list[base.BackendSnapshot]] = {}
-        self._places: dict[Order, dict[str, int]] = {}
+        self._pools = {entry.pool for entry in entries} - {None}
+        self._sorted: dict[View, list[base.BackendSnapshot]] = {}
+        self._places: dict[View, dict[str, int]] = {}
 
-    def sorted(self, order: Order) -> list[base.BackendSnapshot]:
-        entries = self._sorted.get(order)
+    def sorted(self, view: View) -> list[base.BackendSnapshot]:
+        view = self._known(view)
+        entries = self._sorted.get(view)
         if entries is None:
-            entries = self._sorted[order] = paging.sort(self.entries, *order)
+            pool, order = view
+            entries = self._sorted[view] = paging.sort(
+                (entry for entry in self.entries
+                 if pool is None or entry.pool in (pool, None)), *order)
         return entries
 
-    def place(self, order: Order, marker: base.Reference) -> int | None:
-        """Where a reference is in the order; None: it is not.
+    def _known(self, view: View) -> View:
+        """The same view; there are only so many, whatever is asked for."""
+        pool, order = view
+        if pool is None or pool in self._pools:
+            return view
+        return (_NOWHERE if self._pools else None), order
+
+    def place(self, view: View, marker: base.Reference) -> int | None:
+        """Where a reference is in the view; None: it is not.
 
         :param marker: the reference, or as much of it as no other one has
         :raises InvalidInput: it goes for several
         """
-        places = self._places.get(order)
+        view = self._known(view)
+        entries = self.sorted(view)
+        places = self._places.get(view)
         if places is None:
             places = {reference.key(entry.reference): place
-                      for place, entry in enumerate(self.sorted(order))}
-            self._places[order] = places
+                      for place, entry in enumerate(entries)}
+            self._places[view] = places
         place = places.get(reference.key(marker))
         if place is None and any(
                 reference.matches(marker, entry.reference)
-                for entry in self.entries):
-            place = paging.place_of(marker, self.sorted(order))
+                for entry in entries):
+            place = paging.place_of(marker, entries)
         return place
 
     def mark(self, entries: list[base.BackendSnapshot]
@@ -145,11 +165,12 @@ class Inventory:
         self._waiting = 0
         self._stale_before = float('-inf')
         self._ends: collections.OrderedDict[
-            tuple[Order, str | int], _End] = collections.OrderedDict()
+            tuple[View, str | int], _End] = collections.OrderedDict()
 
     def page(self, *, marker: base.Reference | None, limit: int,
              offset: int | None, sort_keys: list[str],
-             sort_dirs: list[str]) -> list[base.BackendSnapshot]:
+             sort_dirs: list[str],
+             pool: str | None = None) -> list[base.BackendSnapshot]:
         """A page of the backend's snapshots.
 
         :param marker: reference of the last entry of the page before
@@ -158,6 +179,7 @@ class Inventory:
             start
         :param sort_keys: of :data:`paging.SORT_KEYS`
         :param sort_dirs: of :data:`paging.SORT_DIRS`, one for each key
+        :param pool: leave out what is in another one; None: all
         :returns: the entries; ``cinder_id`` is set where the driver or an
             adoption since the scan says so
         :raises InvalidInput: the marker names nothing, or a sort key or
@@ -166,16 +188,16 @@ class Inventory:
         :raises ServiceUnavailable: there is no thread for a scan
         """
         paging.check_order(sort_keys, sort_dirs)
-        order = (tuple(sort_keys), tuple(sort_dirs))
+        view = (pool, (tuple(sort_keys), tuple(sort_dirs)))
         offset = offset or 0
         if marker is None:
-            scan, start = self._from_the_start(order, offset)
+            scan, start = self._from_the_start(view, offset)
         else:
-            scan, start = self._after(order, marker)
+            scan, start = self._after(view, marker)
             start += offset
-        entries = scan.sorted(order)[start:start + limit]
+        entries = scan.sorted(view)[start:start + limit]
         if entries:
-            self._remember(order, scan, start + len(entries), entries[-1],
+            self._remember(view, scan, start + len(entries), entries[-1],
                            walks_by_offset=marker is None)
         return scan.mark(entries)
 
@@ -202,42 +224,43 @@ class Inventory:
         with self._changed:
             self._stale_before = self._clock()
 
-    def _from_the_start(self, order: Order,
+    def _from_the_start(self, view: View,
                         offset: int) -> tuple[_Scan, int]:
         if offset:
             with self._changed:
-                end = self._ends.get((order, offset))
+                end = self._ends.get((view, offset))
                 if end is not None and end.scan in self._kept:
                     end.scan.used = self._clock()
                     return end.scan, offset
         return self._fresh(), offset
 
-    def _after(self, order: Order,
+    def _after(self, view: View,
                marker: base.Reference) -> tuple[_Scan, int]:
         key = reference.key(marker)
         with self._changed:
-            end = self._ends.get((order, key))
+            end = self._ends.get((view, key))
             kept = [scan for scan in reversed(self._kept)]
             if end is not None and end.scan in kept:
                 kept.insert(0, end.scan)
         for scan in kept:
-            place = scan.place(order, marker)
+            place = scan.place(view, marker)
             if place is not None:
                 scan.used = self._clock()
                 return scan, place + 1
         scan = self._fresh()
-        place = scan.place(order, marker)
+        place = scan.place(view, marker)
         if place is not None:
             return scan, place + 1
         if end is None:
             raise reference.marker_not_found(marker)
         # The page that ended there was ours; the snapshot is gone since.
-        for place, entry in enumerate(scan.sorted(order)):
-            if paging.is_after(entry, end.entry, *order):
+        entries = scan.sorted(view)
+        for place, entry in enumerate(entries):
+            if paging.is_after(entry, end.entry, *view[1]):
                 return scan, place
-        return scan, len(scan.entries)
+        return scan, len(entries)
 
-    def _remember(self, order: Order, scan: _Scan, place: int,
+    def _remember(self, view: View, scan: _Scan, place: int,
                   entry: base.BackendSnapshot, *,
                   walks_by_offset: bool) -> None:
         keys: list[str | int] = [reference.key(entry.reference)]
@@ -245,8 +268,8 @@ class Inventory:
             keys.append(place)
         with self._changed:
             for key in keys:
-                self._ends[order, key] = _End(scan, entry)
-                self._ends.move_to_end((order, key))
+                self._ends[view, key] = _End(scan, entry)
+                self._ends.move_to_end((view, key))
             while len(self._ends) > MAX_ENDS:
                 self._ends.popitem(last=False)
 

@@ -128,8 +128,8 @@ class Manager:
     def get_manageable_snapshots(
             self, ctxt: request_context.RequestContext, marker: Any,
             limit: int | None, offset: int | None, sort_keys: list[str],
-            sort_dirs: list[str],
-            want_objects: bool = False) -> list[dict[str, Any]]:
+            sort_dirs: list[str], want_objects: bool = False,
+            pool: str | None = None) -> list[dict[str, Any]]:
         """A page of what the backend holds, marked with what is managed.
 
         :param marker: the reference after which the page starts, as a dict
@@ -139,6 +139,8 @@ class Manager:
         :param sort_keys: of ``reference`` and ``size``
         :param sort_dirs: of ``asc`` and ``desc``, one for each key
         :param want_objects: answer with Cinder's ManageableSnapshot objects
+        :param pool: leave out what is known to be in another one. Cinder's
+            method does not have this.
         :raises InvalidInput: a marker or sorting that cannot be
         :raises DriverCannot: the driver cannot list
         :raises BackendTimeout: it does not answer within ``list_timeout``
@@ -147,7 +149,8 @@ class Manager:
             page = self.inventory.page(
                 marker=reference.parse_marker(marker),
                 limit=self._conf.osapi_max_limit if limit is None else limit,
-                offset=offset, sort_keys=sort_keys, sort_dirs=sort_dirs)
+                offset=offset, sort_keys=sort_keys, sort_dirs=sort_dirs,
+                pool=pool)
         except NotImplementedError as error:
             raise exception.DriverCannot(
                 driver=self._driver.NAME,

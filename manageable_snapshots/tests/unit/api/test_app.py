@@ -182,12 +182,14 @@ class ApplicationTest(base.ApiTestCase):
         self.assertEqual(
             {'queue': base.HOST, 'limit': 5, 'offset': 2,
              'sort_keys': ['size'], 'sort_dirs': ['asc'],
-             'marker': {'source-name': 'x'}}, self.client.asked)
+             'marker': {'source-name': 'x'}, 'pool': 'pool'},
+            self.client.asked)
 
     def test_a_list_is_asked_of_the_cluster(self):
         self.service(cluster='c1@dir')
         self.list('cluster=c1@dir%23pool', version='3.17')
         self.assertEqual('c1@dir', self.client.asked['queue'])
+        self.assertEqual('pool', self.client.asked['pool'])
 
     def test_an_entry_of_a_driver_that_says_too_little(self):
         self.service()

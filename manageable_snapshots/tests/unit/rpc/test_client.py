@@ -196,12 +196,14 @@ class Broker(driver_base.BaseDriver):
         super().__init__(conf, url=None)
         self.plan = {}
         self.sent = []
+        self.arguments = []
 
     def send(self, target, ctxt, message, wait_for_reply=None, timeout=None,
              call_monitor_timeout=None, retry=None, transport_options=None):
         method = message['method']
         self.sent.append((method, target, timeout, call_monitor_timeout,
                           retry, transport_options, ctxt))
+        self.arguments.append(message.get('args'))
         plan = self.plan.get(method, [lambda: None])
         step = plan.pop(0) if len(plan) > 1 else plan[0]
         if isinstance(step, Exception):
@@ -461,6 +463,33 @@ class CarriesOnTest(BrokerTestCase):
         self.assertEqual((0.25, 0, True),
                          (timeout, retry, options.at_least_once))
         self.assertNotIn('the-token', str(context))
+
+    def test_one_of_ours_is_told_the_pool(self):
+        self.worker_is('ours')
+        self.assertEqual('p', self.pool_sent())
+
+    def test_cinders_has_no_argument_for_the_pool(self):
+        self.worker_is('stock')
+        self.assertIsNone(self.pool_sent())
+
+    def test_where_one_of_ours_was_cinders_may_be_now(self):
+        self.worker_is('ours')
+        self.assertTrue(self.carries_on())
+        self.worker_is('silent')
+        self.passed += 11
+        self.assertIsNone(self.pool_sent())
+        self.assertTrue(self.carries_on())
+
+    def test_a_list_of_all_pools_asks_nothing_first(self):
+        self.broker.plan[self.LIST] = [lambda: []]
+        self.list()
+        self.assertEqual(0, self.asked())
+
+    def pool_sent(self):
+        self.broker.plan[self.LIST] = [lambda: []]
+        self.client.get_manageable_snapshots(
+            self.context, base.BACKEND, pool='p', **base.LIST)
+        return self.broker.arguments[-1].get('pool')
 
     def test_cinders_does_not(self):
         self.worker_is('stock')

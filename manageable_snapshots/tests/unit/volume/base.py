@@ -47,6 +47,7 @@ class FakeDriver(base.SnapshotDriver):
         self.renames = []
         self.failure = None
         self.failure_after = None
+        self.pool = None
         self.before_rename = lambda: None
 
     def get_manageable_snapshots(self, cinder_snapshots, marker, limit,
@@ -60,7 +61,8 @@ class FakeDriver(base.SnapshotDriver):
             yield base.BackendSnapshot(
                 reference={'source-name': name,
                            'source-id': f'{volume}/{name}'},
-                source_reference={'source-name': volume}, size=size)
+                source_reference={'source-name': volume}, size=size,
+                pool=self.pool)
 
     def is_adopted(self, snapshot):
         return (snapshot.volume_name, snapshot.name) in self.held

@@ -28,10 +28,10 @@ from manageable_snapshots.volume import inventory
 BY_NAME = {'sort_keys': ['reference'], 'sort_dirs': ['asc']}
 
 
-def snapshot(name, size=1, volume='volume-1'):
+def snapshot(name, size=1, volume='volume-1', pool=None):
     return base.BackendSnapshot(
         reference={'source-name': name, 'source-id': f'{volume}/{name}'},
-        source_reference={'source-name': volume}, size=size)
+        source_reference={'source-name': volume}, size=size, pool=pool)
 
 
 def names(page):
@@ -46,7 +46,7 @@ class Clock:
         return self.now
 
 
-class InventoryTest(test_base.BaseTestCase):
+class InventoryTestCase(test_base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
@@ -65,9 +65,10 @@ class InventoryTest(test_base.BaseTestCase):
         return inventory.Inventory(
             'node@dir', scan, clock=self.clock, **options)
 
-    def page(self, stock, marker=None, limit=2, offset=None, **order):
+    def page(self, stock, marker=None, limit=2, offset=None, pool=None,
+             **order):
         return stock.page(marker=marker, limit=limit, offset=offset,
-                          **(order or BY_NAME))
+                          pool=pool, **(order or BY_NAME))
 
     def walk(self, stock, limit=2, **order):
         seen = []
@@ -76,6 +77,9 @@ class InventoryTest(test_base.BaseTestCase):
             seen += page
             marker = page[-1].reference
         return seen
+
+
+class InventoryTest(InventoryTestCase):
 
     def test_a_walk_sees_each_snapshot_once_in_order(self):
         stock = self.inventory()
@@ -282,6 +286,67 @@ class InventoryTest(test_base.BaseTestCase):
             clock=self.clock)
         self.assertRaises(OSError, self.page, stock)
         self.assertEqual(['a', 'b'], names(self.page(stock)))
+
+
+class PoolTest(InventoryTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.held = [snapshot(name, pool=pool) for name, pool in (
+            ('a', 'one'), ('b', 'two'), ('c', None), ('d', 'one'),
+            ('e', 'two'), ('f', 'one'))]
+
+    def test_a_pool_is_what_is_not_in_another(self):
+        stock = self.inventory()
+        for pool, expected in (('one', 'acdf'), ('two', 'bce'),
+                               ('three', 'c'), ('', 'c'), (None, 'abcdef')):
+            self.assertEqual(list(expected),
+                             names(self.page(stock, limit=9, pool=pool)))
+
+    def test_a_walk_stays_in_its_pool_and_in_its_scan(self):
+        stock = self.inventory()
+        first = self.page(stock, limit=2, pool='one')
+        self.held.append(snapshot('da', pool='one'))
+        self.clock.now += 10
+        self.page(stock, limit=4)
+        self.assertEqual(['d', 'f'], names(self.page(
+            stock, first[-1].reference, limit=9, pool='one')))
+
+    def test_a_walk_by_offset_stays_in_its_pool(self):
+        stock = self.inventory()
+        self.page(stock, limit=2, pool='one')
+        self.page(stock, limit=2)
+        self.assertEqual(['d', 'f'], names(self.page(
+            stock, limit=2, offset=2, pool='one')))
+
+    def test_a_walk_that_lost_its_marker_goes_on_in_its_pool(self):
+        stock = self.inventory(scans=1)
+        first = self.page(stock, limit=2, pool='one')
+        self.held = [entry for entry in self.held
+                     if entry.reference != first[-1].reference]
+        self.clock.now += 10
+        self.page(stock, limit=1)
+        self.assertEqual(['d', 'f'], names(self.page(
+            stock, first[-1].reference, limit=9, pool='one')))
+
+    def test_a_marker_of_another_pool_is_none(self):
+        stock = self.inventory()
+        marker = self.page(stock, pool='two')[0].reference
+        for given in (marker, {'source-name': 'b'}):
+            self.assertRaises(exception.InvalidInput, self.page, stock, given,
+                              pool='one')
+
+    def test_where_the_driver_knows_no_pools_all_is_shown(self):
+        self.held = [snapshot(name) for name in 'ab']
+        stock = self.inventory()
+        self.assertEqual(['a', 'b'], names(self.page(stock, pool='one')))
+
+    def test_names_of_pools_that_there_are_not_take_no_memory(self):
+        stock = self.inventory()
+        for number in range(100):
+            self.page(stock, pool=f'pool-{number}')
+        (scan,) = stock._kept
+        self.assertEqual(1, len(scan._sorted))
 
 
 class ConcurrencyTest(test_base.BaseTestCase):

@@ -202,6 +202,12 @@ class ListTest(ManagerTestCase):
                 entry['reference']['source-name']
                 for entry in self.list(marker=marker)])
 
+    def test_a_pool_leaves_out_what_is_in_others(self):
+        self.hold(self.volume_id, 'a')
+        self.driver.pool = 'one'
+        self.assertEqual(1, len(self.list(pool='one')))
+        self.assertEqual([], self.list(pool='two'))
+
     def test_no_limit_is_the_largest(self):
         self.conf.set_override('osapi_max_limit', 1)
         self.hold(self.volume_id, 'a')
