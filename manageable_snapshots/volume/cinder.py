@@ -24,9 +24,14 @@ imports Cinder.
 """
 
 import collections
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
 import dataclasses
+import math
+import re
+import sys
 import threading
 import time
 from typing import Any
@@ -215,10 +220,16 @@ class Locks:
 class Driver(base.SnapshotDriver):
     """Cinder's driver, with its four methods.
 
-    Names may repeat across volumes there (RBD), and a reference of Cinder's
-    driver has no more than the name. Those that do repeat are listed with a
-    ``source-id`` of ours, ``VOLUME/NAME``, which is taken off again before
-    the driver is asked.
+    Where its drivers differ, this is in between:
+
+    - A name is ``source-name`` or ``name``, and some list the one and take
+      the other (3PAR, Pure Storage). Either is accepted, and they get both.
+    - Names may repeat across volumes (RBD, Zadara), and a reference has no
+      more than the name. Those that do repeat are listed with a
+      ``source-id`` of ours, ``VOLUME/NAME``, which is taken off again before
+      the driver is asked.
+    - Not every one names its snapshots by ``snapshot_name_template``. So its
+      list has the word on whether a snapshot is managed.
 
     :param conf: the configuration
     :param volume_manager: whose driver it is
@@ -229,98 +240,197 @@ class Driver(base.SnapshotDriver):
         super().__init__(conf, volume_manager.configuration.config_group)
         self._manager = volume_manager
         self.NAME = type(volume_manager.driver).__name__
+        #: what the last list had: a reference, and the row that manages it
+        self._listed: list[tuple[base.Reference, str | None]] = []
 
     def get_manageable_snapshots(
             self, cinder_snapshots: list[Any], marker: Any, limit: int,
             offset: int | None, sort_keys: list[str],
             sort_dirs: list[str]) -> list[dict[str, Any]]:
-        rows = [self._object(row) for row in cinder_snapshots]
-        method = getattr(self._manager.driver, 'get_manageable_snapshots',
-                         None)
-        if method is None:
-            raise NotImplementedError()
-        return method(
-            rows or self._manager._get_my_snapshots(
-                cinder_context.get_admin_context()),
-            marker, limit, offset, sort_keys, sort_dirs)
+        return self._method('get_manageable_snapshots')(
+            self._objects(cinder_snapshots), marker, limit, offset,
+            sort_keys, sort_dirs)
 
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
-        entries = self._list(cinder_snapshots)
+        rows = self._objects(cinder_snapshots)
+        entries = self._list(rows)
+        known = {row.id for row in rows}
         seen = collections.Counter(
             reference.key(entry.reference) for entry in entries)
+        listed = []
         for entry in entries:
-            if entry.cinder_id is not None:
+            owned = entry.cinder_id in known
+            listed.append(
+                (entry.reference, entry.cinder_id if owned else None))
+            if owned:
                 # What is managed is looked up when the page is made.
                 entry = dataclasses.replace(
                     entry, safe_to_manage=True, reason_not_safe=None)
             if seen[reference.key(entry.reference)] > 1:
                 entry = dataclasses.replace(entry, reference={
                     **entry.reference, 'source-id': _identifier(
-                        entry.source_reference.get('source-name', ''),
-                        entry.reference.get('source-name', ''))})
+                        entry.source_reference, entry.reference)})
             yield entry
+        self._listed = listed
 
-    def _list(self, cinder_snapshots: list[Any]
-              ) -> list[base.BackendSnapshot]:
-        for _attempt in range(_ATTEMPTS - 1):
-            try:
-                return list(super().scan(cinder_snapshots))
-            except NotImplementedError:
-                raise
-            except Exception as error:
-                # A volume that is deleted meanwhile fails the whole listing
-                # of some of Cinder's drivers (RBD).
-                LOG.info('%s could not list its snapshots, asking again: %s',
-                         self.NAME, error)
-        return list(super().scan(cinder_snapshots))
+    def is_adopted(self, snapshot: Any) -> bool | None:
+        try:
+            entries = self._list(self._objects([snapshot]))
+        except NotImplementedError:
+            return None
+        return any(entry.cinder_id == snapshot.id for entry in entries)
 
     def manage_existing_snapshot(
             self, snapshot: Any,
             existing_ref: base.Reference) -> dict[str, Any] | None:
         own = self._drivers_own(snapshot, existing_ref)
         with _refusals(existing_ref):
-            return self._manager.driver.manage_existing_snapshot(
+            return self._method('manage_existing_snapshot')(
                 snapshot=self._object(snapshot), existing_ref=own)
 
     def manage_existing_snapshot_get_size(
             self, snapshot: Any, existing_ref: base.Reference) -> int:
         own = self._drivers_own(snapshot, existing_ref)
+        method = self._method('manage_existing_snapshot_get_size')
+        owner = self._owner(own)
+        if owner not in (None, snapshot.id):
+            raise exception.ManageExistingInvalidReference(
+                existing_ref=reference.shown(existing_ref),
+                reason=_('snapshot %s manages it already') % owner)
         with _refusals(existing_ref):
-            return int(self._manager.driver.manage_existing_snapshot_get_size(
-                snapshot=self._object(snapshot), existing_ref=own))
+            return math.ceil(float(method(
+                snapshot=self._object(snapshot), existing_ref=own)))
 
     def unmanage_snapshot(self, snapshot: Any) -> None:
-        self._manager.driver.unmanage_snapshot(self._object(snapshot))
+        self._method('unmanage_snapshot')(self._object(snapshot))
+
+    def _method(self, name: str) -> Callable[..., Any]:
+        """A method of the driver.
+
+        :raises NotImplementedError: it has none of that name
+        """
+        method = getattr(self._manager.driver, name, None)
+        if method is None:
+            raise NotImplementedError(name)
+        return method
+
+    def _list(self, rows: list[Any]) -> list[base.BackendSnapshot]:
+        """The driver's whole list.
+
+        :param rows: as the driver takes them
+        """
+        method = self._method('get_manageable_snapshots')
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return [_entry(listed) for listed in method(
+                    rows, None, sys.maxsize, 0, ['reference'], ['asc'])]
+            except NotImplementedError:
+                raise
+            except Exception as error:
+                if attempt == _ATTEMPTS:
+                    raise
+                # A volume that is deleted meanwhile fails the whole listing
+                # of some of Cinder's drivers (RBD).
+                LOG.info('%s could not list its snapshots, asking again: %s',
+                         self.NAME, error)
+        raise AssertionError('not reached')
+
+    def _owner(self, own: base.Reference) -> str | None:
+        """The row that manages a snapshot, as far as the driver's list tells.
+
+        :param own: its reference, as the driver takes it
+        """
+        owners = self._owners(own)
+        # What becomes a row's gets another name, but stays under its id: a
+        # name that was nobody's in a list still is.
+        if not owners or any(owners) or 'source-id' in own:
+            try:
+                collections.deque(self.scan([]), maxlen=0)
+            except NotImplementedError:
+                return None
+            except Exception as error:
+                LOG.warning('%s could not list its snapshots, so that only '
+                            'the name tells whether one is managed: %s',
+                            self.NAME, error)
+                return None
+            owners = self._owners(own)
+        return next(filter(None, owners), None)
+
+    def _owners(self, own: base.Reference) -> list[str | None]:
+        name, identifier = _name(own), own.get('source-id')
+        return [owner for listed, owner in self._listed
+                if name is not None and name == _name(listed)
+                or identifier is not None
+                and identifier == listed.get('source-id')]
+
+    def _objects(self, snapshots: list[Any]) -> list[cinder_objects.Snapshot]:
+        """Rows as Cinder's drivers take them; for none, the backend's all."""
+        if snapshots:
+            return [self._object(snapshot) for snapshot in snapshots]
+        found = self._manager._get_my_snapshots(
+            cinder_context.get_admin_context())
+        for each in found:
+            if each.status == 'creating':
+                _set_provider(each, dict.fromkeys(_PROVIDER_COLUMNS))
+        return list(found)
 
     def _object(self, snapshot: Any) -> cinder_objects.Snapshot:
         """The row as Cinder's drivers take it."""
         found = cinder_objects.Snapshot.get_by_id(
             cinder_context.get_admin_context(), snapshot.id)
-        # While it is being adopted these hold the reference.
-        for column in _PROVIDER_COLUMNS:
-            setattr(found, column, snapshot[column])
-        found.obj_reset_changes(_PROVIDER_COLUMNS)
+        _set_provider(found, snapshot)
         return found
 
     def _drivers_own(self, snapshot: Any,
                      ref: base.Reference) -> base.Reference:
-        """A reference without what was added to it.
+        """A reference as the driver takes it.
 
         :raises ManageExistingInvalidReference: it is another volume's
         """
+        own = dict(ref)
+        name = _name(ref)
+        volume, its_name = self._parts(ref)
+        if volume is not None:
+            if name not in (None, its_name) or not self._is_named(
+                    snapshot.volume, volume):
+                raise exception.ManageExistingInvalidReference(
+                    existing_ref=reference.shown(ref),
+                    reason=_('it is not a snapshot of volume %s')
+                    % snapshot.volume_name)
+            name = its_name
+            del own['source-id']
+        if name is not None:
+            own = {'source-name': name, 'name': name, **own}
+        return own
+
+    def _parts(self, ref: base.Reference) -> tuple[str | None, str | None]:
+        """The volume and the name in a ``source-id`` that is ours."""
+        identifier = ref.get('source-id', '')
+        name = _name(ref)
+        if name is not None and identifier.endswith(f'/{name}'):
+            return identifier[:-len(name) - 1], name
+        volume, slash, name = identifier.partition('/')
+        if slash and name and self._is_by_template(volume):
+            return volume, name
+        return None, None
+
+    def _is_named(self, volume: Any, name: str) -> bool:
+        """Whether a backend's name of a volume is a row's.
+
+        It is as Cinder calls it, or has its id in it, or is in what the
+        driver noted with the row.
+        """
+        if name == volume.name or self._is_by_template(name):
+            return name == volume.name
+        return volume.name_id in name or any(
+            re.search(rf'(?<!\w){re.escape(name)}(?!\w)', text)
+            for text in (volume.provider_id, volume.provider_location)
+            if text)
+
+    def _is_by_template(self, volume: str) -> bool:
         prefix, suffix = self.conf.volume_name_template.split('%s', 1)
-        volume, slash, name = ref.get('source-id', '').partition('/')
-        if not (slash and name and volume.startswith(prefix)
-                and volume.endswith(suffix)
-                and ref.get('source-name', name) == name):
-            return ref
-        if volume != snapshot.volume_name:
-            raise exception.ManageExistingInvalidReference(
-                existing_ref=reference.shown(ref),
-                reason=_('it is not a snapshot of volume %s')
-                % snapshot.volume_name)
-        return {'source-name': name}
+        return volume.startswith(prefix) and volume.endswith(suffix)
 
 
 @contextlib.contextmanager
@@ -333,14 +443,49 @@ def _refusals(ref: base.Reference) -> Iterator[None]:
         yield
     except (cinder_exception.ManageExistingInvalidReference,
             cinder_exception.ManageExistingAlreadyManaged,
+            cinder_exception.ManageExistingVolumeTypeMismatch,
             cinder_exception.Invalid, cinder_exception.NotFound) as error:
+        reason = str(error.kwargs.get('reason') or error.msg)
         raise exception.ManageExistingInvalidReference(
             existing_ref=reference.shown(ref),
-            reason=str(error.kwargs.get('reason') or error.msg)) from error
+            reason=' '.join(reason.split())) from error
+    except KeyError as error:
+        [missing] = error.args[:1] or ['']
+        if missing not in reference.KEYS or missing in ref:
+            raise
+        raise exception.ManageExistingInvalidReference(
+            existing_ref=reference.shown(ref),
+            reason=_('the driver asks for a %s') % missing) from error
 
 
-def _identifier(volume: str, name: str) -> str:
-    return f'{volume}/{name}'
+def _entry(listed: dict[str, Any]) -> base.BackendSnapshot:
+    """What a driver of Cinder's lists, which may leave out what it lacks."""
+    size = listed.get('size')
+    return base.BackendSnapshot(
+        reference=listed['reference'],
+        source_reference=listed.get('source_reference') or {},
+        size=None if size is None else math.ceil(float(size)),
+        safe_to_manage=bool(listed.get('safe_to_manage')),
+        reason_not_safe=listed.get('reason_not_safe'),
+        extra_info=listed.get('extra_info'),
+        cinder_id=listed.get('cinder_id'))
+
+
+def _set_provider(snapshot: cinder_objects.Snapshot, values: Any) -> None:
+    # While it is being adopted these hold the reference.
+    for column in _PROVIDER_COLUMNS:
+        setattr(snapshot, column, values[column])
+    snapshot.obj_reset_changes(_PROVIDER_COLUMNS)
+
+
+def _name(ref: Mapping[str, Any]) -> str | None:
+    return ref.get('source-name', ref.get('name'))
+
+
+def _identifier(volume: Mapping[str, Any], ref: base.Reference) -> str:
+    first = next((volume[key] for key in reference.KEYS if volume.get(key)),
+                 '')
+    return f'{first}/{_name(ref)}'
 
 
 def _context(ctxt: cinder_context.RequestContext) -> context.RequestContext:
