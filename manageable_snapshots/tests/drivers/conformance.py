@@ -12,8 +12,11 @@
 
 """What every native driver must do, as tests.
 
-To run them against another driver, mix them into a test case and say how its
-storage is got at::
+To run them against another driver, mix them into a test case of testtools or
+oslotest and say how its storage is got at::
+
+    from manageable_snapshots.tests.drivers import conformance
+    from oslotest import base
 
     class TestMine(conformance.DriverConformance, base.BaseTestCase):
 
@@ -30,11 +33,13 @@ import abc
 from collections.abc import Callable
 from collections.abc import Iterable
 from concurrent import futures
+import contextlib
 import functools
 import itertools
 import json
 import pkgutil
 import threading
+import time
 from typing import Any
 from unittest import mock
 import uuid
@@ -46,7 +51,8 @@ from manageable_snapshots import reference
 #: what one gets to see as names of snapshots
 WEIRD_NAMES = (
     'with space', ' padded ', 'tab\t', 'line\nbreak', "quo'te", 'quo"te',
-    'back\\slash', '-dash', '--', '--help', 'at@sign', 'hash#', 'per%cent',
+    'back\\slash', 'sla/sh', '-dash', '--', '--help', 'at@sign', 'hash#',
+    'per%cent',
     'per%20cent', 'co:lon', '$HOME', '$(reboot)', '`reboot`', 'a;b|c&d',
     '*?[a-z]', '{"source-name": "x"}', 'null', '.hidden', '...',
     'Größe-雪-\U0001f4f7', 'e\u0301', '\u202ereversed', 'n' * 255,
@@ -64,6 +70,9 @@ JUNK = (
     {'source-id': 'nope/nope/nope'})
 
 REFUSED = (exception.InvalidInput, exception.ManageExistingInvalidReference)
+
+#: that the storage does not answer, which may pass
+AWAY = (exception.ServiceUnavailable, exception.BackendTimeout)
 
 
 class Row(dict[str, Any]):
@@ -116,6 +125,9 @@ class DriverConformance(abc.ABC):
     #: snapshots in the tests that need many
     many = 30
 
+    #: seconds after which a driver must have given up a storage that hangs
+    patience = 60
+
     @abc.abstractmethod
     def new_driver(self) -> base.SnapshotDriver:
         """The driver, set up, on the test's storage.
@@ -152,6 +164,13 @@ class DriverConformance(abc.ABC):
 
         Its data, or a hash of it, and what else a driver could spoil.
         """
+
+    def hang(self) -> contextlib.AbstractContextManager[Any] | None:
+        """A context in which the storage does not answer, or is slow to.
+
+        :returns: None, the default: it cannot be made to
+        """
+        return None
 
     def setUp(self) -> None:
         super().setUp()
@@ -240,6 +259,42 @@ class DriverConformance(abc.ABC):
         for ref in references:
             self.assertEqual(ref, reference.parse(ref))
             self.assertEqual(ref, json.loads(json.dumps(ref)))
+
+    def test_the_driver_knows_what_its_references_name(self) -> None:
+        volume = self.volume('a', 'b')
+        for name in ('a', 'b'):
+            ref = self.listed(volume, name).reference
+            self.assertEqual(name, self.driver.managed_name(ref))
+        row = self.adopt(volume, 'a')
+        ref = self.listed(volume, row.name).reference
+        self.assertEqual(row.name, self.driver.managed_name(ref))
+
+    def test_entries_are_what_the_interface_says(self) -> None:
+        for number in range(2):
+            self.volume(*self.of(number, 'a', 'b'), size=number + 1)
+        entries = self.scan()
+        for entry in entries:
+            self.assertIs(int, type(entry.size))
+            self.assertGreaterEqual(entry.size, 1)
+            self.assertIs(bool, type(entry.safe_to_manage))
+            self.assertEqual(entry.safe_to_manage,
+                             entry.reason_not_safe is None)
+            # A driver of ours is not told of rows.
+            self.assertIsNone(entry.cinder_id)
+            self.assertIsInstance(entry.pool, (str, type(None)))
+            self.assertNotEqual('', entry.pool)
+            for name, value in (entry.extra_info or {}).items():
+                self.assertIs(str, type(name))
+                self.assertIn(type(value), (str, bool), name)
+            described = base.describe(entry, None)
+            self.assertEqual(described, json.loads(json.dumps(described)))
+
+        def pools(entries: Iterable[base.BackendSnapshot]) -> dict[str, Any]:
+            return {reference.key(entry.reference): entry.pool
+                    for entry in entries}
+
+        self.restart()
+        self.assertEqual(pools(entries), pools(self.scan()))
 
     def test_each_listed_reference_is_accepted(self) -> None:
         volumes = {volume.name: volume for volume in (
@@ -450,6 +505,34 @@ class DriverConformance(abc.ABC):
                 [self.driver.managed_name(entry.reference)
                  for entry in self.scan()
                  if entry.source_reference['source-name'] == volume.name])
+
+    def test_a_storage_that_hangs_is_given_up(self) -> None:
+        hanging = self.hang()
+        if hanging is None:
+            self.skipTest('This storage cannot be made to hang.')
+        volume = self.volume('a', 'other')
+        ref = self.listed(volume, 'a').reference
+        row = snapshot_row(volume)
+        before = self.state(volume)
+        after = dict(before)
+        after[volume.name, row.name] = after.pop((volume.name, 'a'))
+        with hanging:
+            for function, *args in (
+                    (self.scan,),
+                    (self.driver.manage_existing_snapshot_get_size, row, ref),
+                    (self.driver.manage_existing_snapshot, row, ref)):
+                started = time.monotonic()
+                self.assertRefused(AWAY, function, *args)
+                self.assertLess(time.monotonic() - started, self.patience)
+        # What was asked for may have been done late.
+        if self.driver.is_adopted(row):
+            self.assertEqual(after, self.state(volume))
+        else:
+            self.assertEqual(before, self.state(volume))
+            self.driver.manage_existing_snapshot(row, ref)
+        self.assertTrue(self.driver.is_adopted(row))
+        self.assertEqual(after, self.state(volume))
+        self.assertEqual(2, len(self.scan()))
 
     def test_ten_at_once(self) -> None:
         names = [f'snap-{number}' for number in range(10)]
