@@ -1,0 +1,99 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A Ceph to test on, which somebody else has started (``tools/test`` does).
+
+``MANAGEABLE_SNAPSHOTS_TEST_CEPH_CONF`` names its configuration file. A test
+is skipped where it is not set; with ``MANAGEABLE_SNAPSHOTS_TEST_STRICT`` set
+it fails.
+"""
+
+from typing import Any
+import unittest
+import uuid
+
+import fixtures
+from oslo_concurrency import processutils
+
+from manageable_snapshots import conf as configuration
+from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import loader
+from manageable_snapshots.tests.integration import servers
+
+try:
+    import rados
+    import rbd
+except ImportError:
+    rados = rbd = None
+
+
+class Pool(fixtures.Fixture):
+    """A pool of its own, past the driver.
+
+    :raises unittest.SkipTest: there is no Ceph
+    :ivar conf: the path of Ceph's configuration file
+    :ivar name: the pool's name
+    :ivar cluster: a connection
+    :ivar ioctx: the open pool
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        # Here, since a fixture that skips in its setUp fails.
+        self.conf = servers.setting('CEPH_CONF')
+        if rbd is None:
+            raise unittest.SkipTest('There are no modules rados and rbd.')
+
+    def _setUp(self) -> None:
+        self.name = f'test-{uuid.uuid4().hex}'
+        self.cluster = rados.Rados(conffile=self.conf)
+        self.cluster.connect(timeout=60)
+        self.addCleanup(self.cluster.shutdown)
+        # Of the default number of placement groups, an OSD has too many soon.
+        self.ceph('osd', 'pool', 'create', self.name, '4', '4', 'replicated')
+        self.addCleanup(self.cluster.delete_pool, self.name)
+        self.ceph('osd', 'pool', 'application', 'enable', self.name, 'rbd')
+        self.ioctx = self.cluster.open_ioctx(self.name)
+        self.addCleanup(self.ioctx.close)
+
+    def ceph(self, *arguments: str) -> str:
+        """What one of Ceph's own commands says."""
+        output, _errors = processutils.execute(
+            'ceph', '-c', self.conf, *arguments, timeout=60)
+        return output
+
+    def driver(self, **options: Any) -> base.SnapshotDriver:
+        """The driver, set up, as backend ``images``."""
+        conf = configuration.new()
+        loader.register_options(conf, 'images')
+        options = {'volume_driver': 'rbd', 'rbd_pool': self.name,
+                   'rbd_ceph_conf': self.conf, **options}
+        for option, value in options.items():
+            conf.set_override(option, value, 'images')
+        conf([], default_config_files=[])
+        driver = loader.load(conf, 'images')
+        driver.do_setup(None)
+        driver.check_for_setup_error()
+        return driver
+
+    def create(self, image: str, size: int, **options: Any) -> None:
+        """:param size: bytes"""
+        rbd.RBD().create(self.ioctx, image, size, old_format=False, **options)
+
+    def open(self, image: str, snapshot: str | None = None) -> Any:
+        return rbd.Image(self.ioctx, image, snapshot,
+                         read_only=snapshot is not None)
+
+    def snapshots(self, image: str) -> dict[str, int]:
+        """Names and ids of the snapshots of an image."""
+        with rbd.Image(self.ioctx, image, read_only=True) as opened:
+            return {each['name']: each['id'] for each in opened.list_snaps()}

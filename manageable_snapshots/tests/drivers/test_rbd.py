@@ -1,0 +1,62 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The conformance suite, against the rbd driver on a real Ceph."""
+
+import hashlib
+import os
+from typing import Any
+
+from oslo_utils import units
+from oslotest import base as test_base
+
+from manageable_snapshots.drivers import base
+from manageable_snapshots.tests.drivers import ceph
+from manageable_snapshots.tests.drivers import conformance
+
+
+class TestRBDDriver(conformance.DriverConformance, test_base.BaseTestCase):
+
+    steps = ('manageable_snapshots.drivers.rbd._rename',)
+
+    def setUp(self) -> None:
+        self.pool = self.useFixture(ceph.Pool())
+        super().setUp()
+
+    def new_driver(self) -> base.SnapshotDriver:
+        return self.pool.driver()
+
+    def make_volume(self, volume: str, size: int) -> None:
+        self.pool.create(volume, size * units.Gi)
+        with self.pool.open(volume) as image:
+            image.write(os.urandom(64), 0)
+
+    def resize_volume(self, volume: str, size: int) -> None:
+        with self.pool.open(volume) as image:
+            image.resize(size * units.Gi)
+
+    def make_snapshot(self, volume: str, name: str) -> None:
+        with self.pool.open(volume) as image:
+            image.create_snap(name)
+            image.write(os.urandom(64), 0)
+
+    def remove_snapshot(self, volume: str, name: str) -> None:
+        with self.pool.open(volume) as image:
+            image.remove_snap(name)
+
+    def names(self, volume: str) -> set[str]:
+        return set(self.pool.snapshots(volume))
+
+    def fingerprint(self, volume: str, name: str | None = None) -> Any:
+        with self.pool.open(volume, snapshot=name) as image:
+            return (name and self.pool.snapshots(volume)[name], image.size(),
+                    hashlib.sha256(image.read(0, 4096)).hexdigest())
