@@ -230,6 +230,15 @@ class SnapshotDriver(abc.ABC):
         return any(entry.get('cinder_id') == snapshot['id']
                    for entry in entries)
 
+    def lost_updates(self, snapshot: Any) -> dict[str, Any] | None:
+        """What ``manage_existing_snapshot`` returned, if it can be had again.
+
+        Asked for a snapshot that ``is_adopted``, where nobody was there to
+        hear it. A driver that returns nothing, or what can be done without,
+        leaves this as it is.
+        """
+        return None
+
 
 class VolumeDriver(SnapshotDriver):
     """A backend that makes volumes and snapshots as well.

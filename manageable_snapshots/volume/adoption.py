@@ -149,16 +149,19 @@ class Adopter:
             if view is None:
                 return
             self._notify(context, snapshot_id, 'start')
-            columns = {}
-            if not (view.claimed and self._driver.is_adopted(view)):
+            if view.claimed and self._driver.is_adopted(view):
+                updates = self._driver.lost_updates(view)
+            else:
                 self._refuse_if_managed(context, view, wanted)
                 size = self._driver.manage_existing_snapshot_get_size(
                     view, wanted)
                 if not self._claim(context, snapshot_id, size):
                     LOG.info('Snapshot %s was withdrawn.', snapshot_id)
                     return
-                columns = self._rename(view, wanted)
-            if not self._finish(context, snapshot_id, columns):
+                updates = self._rename(view, wanted)
+            if not self._finish(context, snapshot_id, {
+                    column: value for column, value in (updates or {}).items()
+                    if column in _UPDATES}):
                 LOG.error('Snapshot %s was adopted on the backend as %s, but '
                           'its row was changed meanwhile.', snapshot_id,
                           view.name)
@@ -169,18 +172,16 @@ class Adopter:
                  view.volume_id)
 
     def _rename(self, view: rows.Row,
-                wanted: base.Reference) -> dict[str, Any]:
+                wanted: base.Reference) -> dict[str, Any] | None:
         try:
-            updates = self._driver.manage_existing_snapshot(view, wanted)
+            return self._driver.manage_existing_snapshot(view, wanted)
         except Exception:
             # The answer may have been lost after the deed was done.
             if not self._driver.is_adopted(view):
                 raise
             LOG.warning('The driver reported a failure of adopting snapshot '
                         '%s, which is adopted.', view.id, exc_info=True)
-            updates = None
-        return {column: value for column, value in (updates or {}).items()
-                if column in _UPDATES}
+            return self._driver.lost_updates(view)
 
     def _refuse_if_managed(self, context: request_context.RequestContext,
                            view: rows.Row, wanted: base.Reference) -> None:

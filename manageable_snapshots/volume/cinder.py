@@ -242,6 +242,8 @@ class Driver(base.SnapshotDriver):
         self.NAME = type(volume_manager.driver).__name__
         #: what the last list had: a reference, and the row that manages it
         self._listed: list[tuple[base.Reference, str | None]] = []
+        #: what lost_updates is asked for next: references, by the rows' ids
+        self._adopted: dict[str, base.Reference] = {}
 
     def get_manageable_snapshots(
             self, cinder_snapshots: list[Any], marker: Any, limit: int,
@@ -279,7 +281,28 @@ class Driver(base.SnapshotDriver):
             entries = self._list(self._objects([snapshot]))
         except NotImplementedError:
             return None
-        return any(entry.cinder_id == snapshot.id for entry in entries)
+        except Exception as error:
+            raise exception.ServiceUnavailable(
+                _('The driver %s cannot list its snapshots now.')
+                % self.NAME) from error
+        found = next((entry.reference for entry in entries
+                      if entry.cinder_id == snapshot.id), None)
+        if found is not None:
+            self._adopted[snapshot.id] = found
+        return found is not None
+
+    def lost_updates(self, snapshot: Any) -> dict[str, Any] | None:
+        # By the name that it has now, most say the same once more; the rest
+        # refuse.
+        ref = self._adopted.pop(snapshot.id, None)
+        if ref is None:
+            return None
+        try:
+            return self.manage_existing_snapshot(snapshot, ref)
+        except Exception as error:
+            LOG.info('%s has no more to say of snapshot %s: %s', self.NAME,
+                     snapshot.id, error)
+            return None
 
     def manage_existing_snapshot(
             self, snapshot: Any,

@@ -118,6 +118,8 @@ class Encoded(Plain, driver.VolumeDriver):
         name = existing_ref['source-name']
         self._of(snapshot).remove(name)
         self._of(snapshot).add(self._name(snapshot))
+        if name == 'weekly' and snapshot.display_name == 'unheard':
+            raise exception.VolumeBackendAPIException(data='timeout')
         return {'display_name': snapshot.display_name or name,
                 'provider_location': 'shelf 7',
                 'metadata': {'array': 'north'}}
@@ -557,6 +559,11 @@ class EncodedTest(TestCase):
         shown = self.adopted(
             self.volume_id, self.ref('weekly'), name='of mine')
         self.assertEqual('of mine', shown['name'])
+
+    def test_what_the_driver_says_of_it_gets_lost(self):
+        shown = self.adopted(
+            self.volume_id, self.ref('weekly'), name='unheard')
+        self.assertEqual({'array': 'north'}, shown['metadata'])
 
     def test_a_key_that_the_driver_does_not_know(self):
         self.assertIn('source-name', self.refused(

@@ -289,6 +289,24 @@ class RepeatedTest(AdoptionTestCase):
         self.adopt(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)
 
+    def test_what_the_driver_said_is_asked_for_again(self):
+        self.driver.lost_updates = lambda snapshot: {
+            'provider_location': f'of {snapshot.name}'}
+        self.driver.failure_after = OSError('the answer was lost')
+        self.hold(self.volume_id)
+        after_failure = self.accepted(self.volume_id)
+        self.adopt(after_failure)
+        after_crash = self.accepted(self.volume_id)
+        with self.write() as session:
+            snapshots.claim(session, after_crash, size=1)
+        self.hold(self.volume_id, f'snapshot-{after_crash}')
+        self.adopt(after_crash)
+        for snapshot_id in after_failure, after_crash:
+            row = self.row(snapshot_id)
+            self.assertEqual(
+                ('available', f'of snapshot-{snapshot_id}'),
+                (row.status, row.provider_location))
+
     def test_a_row_that_somebody_reset_meanwhile_is_not_made_available(self):
         self.hold(self.volume_id)
         snapshot_id = self.accepted(self.volume_id)
