@@ -134,13 +134,7 @@ def _record(app: Any, context: request_context.RequestContext,
     with app.database.writer(context) as session:
         # With the volume locked, requests for its snapshots come one by one.
         volume = volumes.get(session, context, volume_id, for_update=True)
-        if volume.status not in _ADOPTABLE:
-            raise exception.InvalidVolume(
-                reason=_('Volume %(vol_id)s status must be %(status)s, but '
-                         'current status is: %(vol_status)s.') % {
-                             'vol_id': volume.id,
-                             'status': ', '.join(_ADOPTABLE),
-                             'vol_status': volume.status})
+        backends.check_status(volume, _ADOPTABLE)
         _refuse_managed(app, session, context, service, volume, ref,
                         knows_volumes=carries_on)
         volume_type = volume.volume_type_id and volume_types.get(

@@ -10,7 +10,9 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Whether a volume service is there to do what is asked."""
+"""Whether a volume and its service allow what is asked."""
+
+from collections.abc import Collection
 
 from oslo_config import cfg
 from oslo_log import log
@@ -19,6 +21,7 @@ from sqlalchemy import orm
 from manageable_snapshots.db import models
 from manageable_snapshots.db import services
 from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
 
 LOG = log.getLogger(__name__)
 
@@ -44,3 +47,16 @@ def ready(session: orm.Session, conf: cfg.ConfigOpts, *,
         LOG.warning('The volume service %s is down.', service.host)
         raise exception.ServiceUnavailable()
     return service
+
+
+def check_status(volume: models.Volume, allowed: Collection[str]) -> None:
+    """See to it that a volume is in one of some statuses.
+
+    :raises InvalidVolume: it is not
+    """
+    if volume.status not in allowed:
+        raise exception.InvalidVolume(
+            reason=_('Volume %(vol_id)s status must be %(status)s, but '
+                     'current status is: %(vol_status)s.') % {
+                         'vol_id': volume.id, 'status': ', '.join(allowed),
+                         'vol_status': volume.status})

@@ -209,13 +209,7 @@ def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
                              for_update=True)
         policies.authorize(app.enforcer, context, rules.SNAPSHOT_CREATE,
                            _target(volume))
-        if volume.status not in statuses:
-            raise exception.InvalidVolume(
-                reason=_('Volume %(vol_id)s status must be %(status)s, but '
-                         'current status is: %(vol_status)s.') % {
-                             'vol_id': volume.id,
-                             'status': ', '.join(statuses),
-                             'vol_status': volume.status})
+        backends.check_status(volume, statuses)
         service = backends.ready(
             session, app.conf, host=hosts.backend(volume.host or ''),
             cluster=hosts.backend(volume.cluster_name or ''))
