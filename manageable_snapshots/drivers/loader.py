@@ -31,7 +31,10 @@ NAMESPACE = 'manageable_snapshots.drivers'
 #: Drivers of Cinder's, by class, and ours for the same storage, which read
 #: the same options. A class that is derived of one of these is not there:
 #: what it does otherwise is not known.
-NATIVE: Mapping[str, str] = {}
+NATIVE: Mapping[str, str] = {
+    'cinder.volume.drivers.lvm.LVMVolumeDriver': 'lvm',
+    'cinder.volume.drivers.rbd.RBDDriver': 'rbd',
+}
 
 #: where Cinder looks for what a backend's section does not say
 _SHARED = 'backend_defaults'

@@ -40,7 +40,9 @@ from cinder import context as cinder_context
 from cinder import coordination
 from cinder import exception as cinder_exception
 from cinder import objects as cinder_objects
+from cinder.privsep import lvm as cinder_privsep_lvm
 from cinder import rpc as cinder_rpc
+from cinder import utils as cinder_utils
 from cinder.volume import manager as cinder_manager
 from oslo_config import cfg
 from oslo_log import log as logging
@@ -51,6 +53,7 @@ from manageable_snapshots.db import engine
 from manageable_snapshots.db import schema
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import loader
+from manageable_snapshots.drivers import lvm
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
@@ -173,6 +176,9 @@ class VolumeManager(cinder_manager.VolumeManager):
         """Our driver for the backend, set up; None: there is none."""
         driver = loader.native(
             conf, self.configuration.config_group, type(self.driver))
+        if isinstance(driver, lvm.LVMDriver):
+            driver.become_root_by(cinder_utils.get_root_helper(),
+                                  cinder_privsep_lvm.lvrename)
         if driver is not None:
             driver.do_setup(context.get_admin_context())
             driver.check_for_setup_error()
