@@ -246,8 +246,8 @@ class Driver(base.SnapshotDriver):
         super().__init__(conf, volume_manager.configuration.config_group)
         self._manager = volume_manager
         self.NAME = type(volume_manager.driver).__name__
-        #: what the last list had: a reference, and the row that manages it
-        self._listed: list[tuple[base.Reference, str | None]] = []
+        #: what the last list had
+        self._listed: list[base.BackendSnapshot] = []
         #: what lost_updates is asked for next: references, by the rows' ids
         self._adopted: dict[str, base.Reference] = {}
 
@@ -261,26 +261,19 @@ class Driver(base.SnapshotDriver):
 
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
-        rows = self._objects(cinder_snapshots)
-        entries = self._list(rows)
-        known = {row.id for row in rows}
+        entries = self._with_owners(self._objects(cinder_snapshots))
+        self._listed = list(entries)
         seen = collections.Counter(
             reference.key(entry.reference) for entry in entries)
-        listed = []
         for entry in entries:
-            owned = entry.cinder_id in known
-            listed.append(
-                (entry.reference, entry.cinder_id if owned else None))
-            if owned:
+            if entry.cinder_id is not None:
                 # What is managed is looked up when the page is made.
                 entry = dataclasses.replace(
                     entry, safe_to_manage=True, reason_not_safe=None)
             if seen[reference.key(entry.reference)] > 1:
                 entry = dataclasses.replace(entry, reference={
-                    **entry.reference, 'source-id': _identifier(
-                        entry.source_reference, entry.reference)})
+                    **entry.reference, 'source-id': _identifier(entry)})
             yield entry
-        self._listed = listed
 
     def is_adopted(self, snapshot: Any) -> bool | None:
         try:
@@ -315,18 +308,19 @@ class Driver(base.SnapshotDriver):
             existing_ref: base.Reference) -> dict[str, Any] | None:
         own = self._drivers_own(snapshot, existing_ref)
         with _refusals(existing_ref):
-            return self._method('manage_existing_snapshot')(
+            updates = self._method('manage_existing_snapshot')(
                 snapshot=self._object(snapshot), existing_ref=own)
+        # Not every driver gives it another name (Datera).
+        for entry in self._find(snapshot, own)[0]:
+            self._listed.append(
+                dataclasses.replace(entry, cinder_id=snapshot.id))
+        return updates
 
     def manage_existing_snapshot_get_size(
             self, snapshot: Any, existing_ref: base.Reference) -> int:
         own = self._drivers_own(snapshot, existing_ref)
         method = self._method('manage_existing_snapshot_get_size')
-        owner = self._owner(own)
-        if owner not in (None, snapshot.id):
-            raise exception.ManageExistingInvalidReference(
-                existing_ref=reference.shown(existing_ref),
-                reason=_('snapshot %s manages it already') % owner)
+        self._refuse_anothers(snapshot, own, existing_ref)
         with _refusals(existing_ref):
             return math.ceil(float(method(
                 snapshot=self._object(snapshot), existing_ref=own)))
@@ -365,33 +359,74 @@ class Driver(base.SnapshotDriver):
                          self.NAME, error)
         raise AssertionError('not reached')
 
-    def _owner(self, own: base.Reference) -> str | None:
-        """The row that manages a snapshot, as far as the driver's list tells.
+    def _with_owners(self, rows: list[Any]) -> list[base.BackendSnapshot]:
+        """The driver's whole list, and the row that manages each entry.
 
-        :param own: its reference, as the driver takes it
+        :param rows: as the driver takes them
         """
-        owners = self._owners(own)
+        known = {row.id for row in rows}
+        noted = {text: row.id for row in rows
+                 for text in (row.provider_id, row.provider_location) if text}
+        entries = []
+        for entry in self._list(rows):
+            owner = entry.cinder_id if entry.cinder_id in known else None
+            if owner is None and not entry.safe_to_manage:
+                # Some say no more than that it is managed (Datera).
+                owner = next((noted[text] for text
+                              in entry.reference.values() if text in noted),
+                             None)
+            entries.append(dataclasses.replace(entry, cinder_id=owner))
+        return entries
+
+    def _refuse_anothers(self, snapshot: Any, own: base.Reference,
+                         ref: base.Reference) -> None:
+        """Refuse what the driver's list has for another row or volume.
+
+        :param own: the reference as the driver takes it
+        :param ref: the reference as it was asked for
+        :raises ManageExistingInvalidReference: it is another's
+        """
+        here, elsewhere = self._find(snapshot, own)
         # What becomes a row's gets another name, but stays under its id: a
         # name that was nobody's in a list still is.
-        if not owners or any(owners) or 'source-id' in own:
+        if (not here or any(entry.cinder_id for entry in here)
+                or 'source-id' in own):
             try:
                 collections.deque(self.scan([]), maxlen=0)
             except NotImplementedError:
-                return None
+                return
             except Exception as error:
                 LOG.warning('%s could not list its snapshots, so that only '
                             'the name tells whether one is managed: %s',
                             self.NAME, error)
-                return None
-            owners = self._owners(own)
-        return next(filter(None, owners), None)
+                return
+            here, elsewhere = self._find(snapshot, own)
+        owner = next((entry.cinder_id for entry in here
+                      if entry.cinder_id not in (None, snapshot.id)), None)
+        if owner is not None:
+            raise exception.ManageExistingInvalidReference(
+                existing_ref=reference.shown(ref),
+                reason=_('snapshot %s manages it already') % owner)
+        if elsewhere and not here:
+            raise _another_volumes(snapshot, ref)
 
-    def _owners(self, own: base.Reference) -> list[str | None]:
+    def _find(self, snapshot: Any, own: base.Reference
+              ) -> tuple[list[base.BackendSnapshot],
+                         list[base.BackendSnapshot]]:
+        """What the last list has for a reference, and of other volumes."""
         name, identifier = _name(own), own.get('source-id')
-        return [owner for listed, owner in self._listed
-                if name is not None and name == _name(listed)
-                or identifier is not None
-                and identifier == listed.get('source-id')]
+        here, elsewhere = [], []
+        for entry in self._listed:
+            if (name is not None and name == _name(entry.reference)
+                    or identifier is not None
+                    and identifier == entry.reference.get('source-id')):
+                source = _source(entry)
+                if (self._is_by_template(source)
+                        and source != snapshot.volume_name):
+                    elsewhere.append(entry)
+                else:
+                    here.append(entry)
+        return here, elsewhere
 
     def _objects(self, snapshots: list[Any]) -> list[cinder_objects.Snapshot]:
         """Rows as Cinder's drivers take them; for none, the backend's all."""
@@ -423,10 +458,7 @@ class Driver(base.SnapshotDriver):
         if volume is not None:
             if name not in (None, its_name) or not self._is_named(
                     snapshot.volume, volume):
-                raise exception.ManageExistingInvalidReference(
-                    existing_ref=reference.shown(ref),
-                    reason=_('it is not a snapshot of volume %s')
-                    % snapshot.volume_name)
+                raise _another_volumes(snapshot, ref)
             name = its_name
             del own['source-id']
         if name is not None:
@@ -459,7 +491,8 @@ class Driver(base.SnapshotDriver):
 
     def _is_by_template(self, volume: str) -> bool:
         prefix, suffix = self.conf.volume_name_template.split('%s', 1)
-        return volume.startswith(prefix) and volume.endswith(suffix)
+        return bool(prefix or suffix) and (
+            volume.startswith(prefix) and volume.endswith(suffix))
 
 
 @contextlib.contextmanager
@@ -511,10 +544,20 @@ def _name(ref: Mapping[str, Any]) -> str | None:
     return ref.get('source-name', ref.get('name'))
 
 
-def _identifier(volume: Mapping[str, Any], ref: base.Reference) -> str:
-    first = next((volume[key] for key in reference.KEYS if volume.get(key)),
-                 '')
-    return f'{first}/{_name(ref)}'
+def _source(entry: base.BackendSnapshot) -> str:
+    """The backend's name of an entry's volume, as far as it is known."""
+    return next((str(entry.source_reference[key]) for key in reference.KEYS
+                 if entry.source_reference.get(key)), '')
+
+
+def _identifier(entry: base.BackendSnapshot) -> str:
+    return f'{_source(entry)}/{_name(entry.reference)}'
+
+
+def _another_volumes(snapshot: Any, ref: base.Reference) -> Exception:
+    return exception.ManageExistingInvalidReference(
+        existing_ref=reference.shown(ref),
+        reason=_('it is not a snapshot of volume %s') % snapshot.volume_name)
 
 
 def _context(ctxt: cinder_context.RequestContext) -> context.RequestContext:

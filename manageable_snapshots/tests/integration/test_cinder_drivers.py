@@ -89,17 +89,21 @@ class Encoded(Plain, driver.VolumeDriver):
     """Has names of its own for everything, as 3PAR and others.
 
     It lists what it calls "name" and takes that as "source-name". Each of
-    its volumes has a nightly and a weekly snapshot from the start.
+    its volumes has a nightly and a weekly snapshot from the start, and one
+    that cannot be renamed, so that the row says which it is, as of Datera.
     """
 
     held = {}
 
     def create_volume(self, volume):
-        self.held['vv-' + volume.name_id] = {'nightly', 'weekly'}
+        name = 'vv-' + volume.name_id
+        self.held[name] = {'nightly', 'weekly', 'fixed:' + name}
 
     def get_manageable_snapshots(self, cinder_snapshots, marker, limit,
                                  offset, sort_keys, sort_dirs):
         managed = {self._name(row): row.id for row in cinder_snapshots}
+        managed.update((row.provider_location, '')
+                       for row in cinder_snapshots)
         return [{
             'reference': {'name': name},
             'size': 0.5,
@@ -116,6 +120,8 @@ class Encoded(Plain, driver.VolumeDriver):
 
     def manage_existing_snapshot(self, snapshot, existing_ref):
         name = existing_ref['source-name']
+        if name.startswith('fixed:'):
+            return {'provider_location': name}
         self._of(snapshot).remove(name)
         self._of(snapshot).add(self._name(snapshot))
         if name == 'weekly' and snapshot.display_name == 'unheard':
@@ -524,7 +530,7 @@ class EncodedTest(TestCase):
         self.assertEqual(
             len(entries), len({json.dumps(entry['reference'])
                                for entry in entries}))
-        self.assertEqual({'nightly', 'weekly'}, {
+        self.assertEqual({'nightly', 'weekly', f'fixed:vv-{self.volume_id}'}, {
             entry['reference']['name'] for entry in self.listed()})
         self.assertEqual({1}, {entry['size'] for entry in self.listed()})
 
@@ -535,7 +541,7 @@ class EncodedTest(TestCase):
         adopted = self.adopted(self.volume_id, ref)
         self.assertEqual([adopted['id']], [
             entry['cinder_id'] for entry in self.listed()
-            if entry['reference']['name'] != 'nightly'])
+            if entry['cinder_id']])
 
     def test_what_is_managed_is_refused(self):
         adopted = self.adopted(self.volume_id, self.ref('weekly'))['id']
@@ -547,6 +553,15 @@ class EncodedTest(TestCase):
             self.volume_id, {'source-name': ref['name']}))
         self.unmanage(adopted)
         self.adopted(self.volume_id, ref)
+
+    def test_what_is_managed_under_its_name_is_refused(self):
+        ref = self.ref(f'fixed:vv-{self.volume_id}')
+        adopted = self.adopted(self.volume_id, ref)['id']
+        self.assertIn(f'{adopted} manages it already',
+                      self.refused(self.volume_id, ref))
+        self.assertEqual([adopted], [
+            entry['cinder_id'] for entry in self.listed()
+            if entry['reference'] == ref])
 
     def test_what_the_driver_says_of_it(self):
         shown = self.adopted(self.volume_id, self.ref('weekly'),
