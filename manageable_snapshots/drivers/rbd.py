@@ -216,8 +216,8 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
 
     def is_adopted(self, snapshot: Any) -> bool:
         try:
-            self._run_in_pool(_look_up, snapshot.volume.name.encode(),
-                              snapshot.name, None)
+            self._run_in_pool(_finish, snapshot.volume.name.encode(),
+                              snapshot.name)
         except _Refused:
             return False
         return True
@@ -252,6 +252,11 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
                             'backend': self.backend,
                             'image': snapshot.volume.name}) from error
             time.sleep(_PAUSE)
+
+    def unmanage_snapshot(self, snapshot: Any) -> None:
+        """Let go of a snapshot, unprotected unless it has clones."""
+        self._run_in_pool(_unprotect, snapshot.volume.name.encode(),
+                          snapshot.name.encode())
 
     def create_volume(self, volume: Any) -> None:
         try:
@@ -716,6 +721,7 @@ def _adopt(pool: Any, image: bytes, name: str | None,
             _opened(pool, image) as opened:
         found = _adoptable(pool, opened, name, snapshot_id)
         if found.name == new:
+            _protect(opened, new)
             return
         try:
             _rename(opened, found.name, new)
@@ -733,6 +739,35 @@ def _adopt(pool: Any, image: bytes, name: str | None,
             if renamed:
                 _rename(opened, new, found.name)
             raise _Refused(_('it has just been renamed or deleted'))
+        _protect(opened, new)
+
+
+def _finish(pool: Any, image: bytes, name: str) -> None:
+    """See to what a worker that died after a rename did not come to.
+
+    :raises _Refused: there is no snapshot of that name
+    """
+    if not _look_up(pool, image, name, None).protected:
+        with _opened(pool, image) as opened:
+            _protect(opened, name.encode())
+
+
+def _protect(image: Any, name: bytes) -> None:
+    """Protect a snapshot, if it is not yet.
+
+    Cinder does, when it adopts and when it takes one, since clones of the
+    older format need it. An image without layering cannot be cloned anyway.
+    """
+    with contextlib.suppress(rbd.ImageBusy, rbd.FunctionNotSupported):
+        image.protect_snap(name)
+
+
+def _unprotect(pool: Any, image: bytes, name: bytes) -> None:
+    # Busy is one that has clones, and invalid one that is not protected.
+    with contextlib.suppress(rbd.ImageNotFound, rbd.ImageBusy,
+                             rbd.InvalidArgument), \
+            rbd.Image(pool, image) as opened:
+        opened.unprotect_snap(name)
 
 
 @contextlib.contextmanager
