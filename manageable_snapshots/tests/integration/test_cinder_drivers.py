@@ -376,9 +376,15 @@ class RBDTest(test_cinder.Combination, TestCase):
             self, self.volume_id, {'source-name': name})['id']
 
     def test_references_are_the_drivers(self):
+        self.put('only-one')
+        self.assertEqual({'source-name': 'only-one'},
+                         self.listed()['only-one']['reference'])
+
+    def test_another_volumes(self):
         self.put('old')
-        self.assertEqual({'source-name': 'old'},
-                         self.listed()['old']['reference'])
+        self.assertIn('not a snapshot of volume', self.refused(
+            self.make_volume(), {'source-name': 'old'}))
+        self.assertEqual({'old'}, self.held())
 
     def test_names_that_repeat(self):
         other_id = self.make_volume()
