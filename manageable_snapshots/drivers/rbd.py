@@ -291,14 +291,19 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
             raise exception.InvalidSnapshot(reason=str(error)) from error
 
     def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
-        used, free = self._run(_space, self._options.rbd_pool)
+        total: float | str = 'unknown'
+        free: float | str = 'unknown'
+        space = self._run(_space, self._options.rbd_pool)
+        if space is not None:
+            total = round(sum(space) / units.Gi, 2)
+            free = round(space[1] / units.Gi, 2)
         return {
             'volume_backend_name': self._pool_name,
             'vendor_name': 'Open Source',
             'driver_version': version.version_string(),
             'storage_protocol': 'ceph',
-            'total_capacity_gb': round((used + free) / units.Gi, 2),
-            'free_capacity_gb': round(free / units.Gi, 2),
+            'total_capacity_gb': total,
+            'free_capacity_gb': free,
             'reserved_percentage': 0,
             'thin_provisioning_support': True,
             'thick_provisioning_support': False,
@@ -487,13 +492,15 @@ def _has_namespace(pool: Any, namespace: str) -> bool:
     return rbd.RBD().namespace_exists(pool, namespace)
 
 
-def _space(cluster: Any, pool: str) -> tuple[int, int]:
-    """Bytes in use and free, of one pool."""
+def _space(cluster: Any, pool: str) -> tuple[int, int] | None:
+    """Bytes in use and free, of one pool; None: Ceph cannot say now."""
     _status, answer, _message = cluster.mon_command(
         json.dumps({'prefix': 'df', 'format': 'json'}), b'')
-    (stats,) = [each['stats'] for each in json.loads(answer)['pools']
-                if each['name'] == pool]
-    return stats.get('stored', stats['bytes_used']), stats['max_avail']
+    for each in json.loads(answer or '{}').get('pools', ()):
+        if each['name'] == pool:
+            stats = each['stats']
+            return stats['stored'], stats['max_avail']
+    return None
 
 
 def _in_pool(cluster: Any, pool: str, namespace: str,
@@ -525,7 +532,8 @@ def _image_names(pool: Any) -> list[bytes]:
     while found:
         answer = _ask(pool, 'rbd_directory', 'dir_list',
                       _string(found[-1]) + struct.pack('<Q', _NAMES))
-        found = list(_strings(answer))[::2]
+        # How many, and then names and ids in turn.
+        found = list(_strings(answer[4:]))[::2]
         names += found
     return names
 

@@ -17,6 +17,11 @@ is skipped where it is not set; with ``MANAGEABLE_SNAPSHOTS_TEST_STRICT`` set
 it fails.
 """
 
+from collections.abc import Iterator
+import contextlib
+import glob
+import os
+import signal
 from typing import Any
 import unittest
 import uuid
@@ -76,7 +81,7 @@ class Pool(fixtures.Fixture):
         conf = configuration.new()
         loader.register_options(conf, 'images')
         options = {'volume_driver': 'rbd', 'rbd_pool': self.name,
-                   'rbd_ceph_conf': self.conf, **options}
+                   'rbd_ceph_conf': self.conf, 'rbd_op_timeout': 5, **options}
         for option, value in options.items():
             conf.set_override(option, value, 'images')
         conf([], default_config_files=[])
@@ -89,11 +94,36 @@ class Pool(fixtures.Fixture):
         """:param size: bytes"""
         rbd.RBD().create(self.ioctx, image, size, old_format=False, **options)
 
-    def open(self, image: str, snapshot: str | None = None) -> Any:
-        return rbd.Image(self.ioctx, image, snapshot,
-                         read_only=snapshot is not None)
+    def open(self, image: str, read_only: bool = False) -> Any:
+        return rbd.Image(self.ioctx, image, read_only=read_only)
+
+    def clone(self, image: str, snapshot: str, clone: str,
+              clone_format: int) -> None:
+        """:param clone_format: 1, for a protected snapshot, or 2"""
+        self.cluster.conf_set('rbd_default_clone_format', str(clone_format))
+        rbd.RBD().clone(self.ioctx, image, snapshot, self.ioctx, clone)
 
     def snapshots(self, image: str) -> dict[str, int]:
         """Names and ids of the snapshots of an image."""
-        with rbd.Image(self.ioctx, image, read_only=True) as opened:
+        with self.open(image, read_only=True) as opened:
             return {each['name']: each['id'] for each in opened.list_snaps()}
+
+    def conf_elsewhere(self) -> str:
+        """A configuration file whose monitors are not there."""
+        path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'conf')
+        with open(path, 'w') as file:
+            file.write('[global]\nmon host = v2:127.0.0.1:1/0\n'
+                       'auth client required = none\n')
+        return path
+
+    @contextlib.contextmanager
+    def stopped_osd(self) -> Iterator[None]:
+        """While nothing that is asked of the OSD is done."""
+        (socket,) = glob.glob(os.path.join(
+            os.path.dirname(self.conf), 'run', '*-osd.0-*.asok'))
+        process = int(socket.removesuffix('.asok').rpartition('-')[2])
+        os.kill(process, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(process, signal.SIGCONT)

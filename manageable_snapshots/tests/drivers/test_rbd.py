@@ -12,6 +12,7 @@
 
 """The conformance suite, against the rbd driver on a real Ceph."""
 
+import contextlib
 import hashlib
 import os
 from typing import Any
@@ -57,6 +58,25 @@ class TestRBDDriver(conformance.DriverConformance, test_base.BaseTestCase):
         return set(self.pool.snapshots(volume))
 
     def fingerprint(self, volume: str, name: str | None = None) -> Any:
-        with self.pool.open(volume, snapshot=name) as image:
-            return (name and self.pool.snapshots(volume)[name], image.size(),
-                    hashlib.sha256(image.read(0, 4096)).hexdigest())
+        with self.pool.open(volume, read_only=True) as image:
+            return _fingerprint(image, name)
+
+    def state(self, *volumes: conformance.Row
+              ) -> dict[tuple[str, str | None], Any]:
+        # Each image is opened once, not once for each snapshot.
+        found = {}
+        for volume in volumes:
+            with self.pool.open(volume.name, read_only=True) as image:
+                names = [each['name'] for each in image.list_snaps()]
+                for name in (None, *names):
+                    found[volume.name, name] = _fingerprint(image, name)
+        return found
+
+    def hang(self) -> contextlib.AbstractContextManager[Any]:
+        return self.pool.stopped_osd()
+
+
+def _fingerprint(image: Any, name: str | None) -> Any:
+    image.set_snap(name)
+    return (name and image.snap_get_id(name), image.size(),
+            hashlib.sha256(image.read(0, 4096)).hexdigest())
