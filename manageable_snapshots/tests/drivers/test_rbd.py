@@ -27,7 +27,8 @@ from manageable_snapshots.tests.drivers import conformance
 
 class TestRBDDriver(conformance.DriverConformance, test_base.BaseTestCase):
 
-    steps = ('manageable_snapshots.drivers.rbd._rename',)
+    steps = ('manageable_snapshots.drivers.rbd._rename',
+             'manageable_snapshots.drivers.rbd._protect')
 
     def setUp(self) -> None:
         self.pool = self.useFixture(ceph.Pool())

@@ -1,0 +1,544 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The rbd driver, on a Ceph in memory."""
+
+import errno
+import json
+from unittest import mock
+
+import fixtures
+from oslo_utils import units
+from oslotest import base as test_base
+
+from manageable_snapshots import conf as configuration
+from manageable_snapshots.drivers import loader
+from manageable_snapshots.drivers import rbd as driver
+from manageable_snapshots import exception
+from manageable_snapshots.tests.drivers import conformance
+from manageable_snapshots.tests.unit.drivers import librbd
+
+
+def new_driver(**options):
+    conf = configuration.new()
+    loader.register_options(conf, 'images')
+    options = {'rbd_pool': 'volumes', 'rbd_op_timeout': 3, **options}
+    for name, value in options.items():
+        conf.set_override(name, value, 'images')
+    conf([], default_config_files=[])
+    made = driver.RBDDriver(conf, 'images')
+    made.do_setup(None)
+    made.check_for_setup_error()
+    return made
+
+
+class TestConformance(conformance.DriverConformance, test_base.BaseTestCase):
+
+    steps = ('manageable_snapshots.drivers.rbd._rename',
+             'manageable_snapshots.drivers.rbd._protect')
+
+    def setUp(self):
+        self.storage = self.useFixture(librbd.Storage())
+        super().setUp()
+        self.addCleanup(
+            lambda: self.assertEqual((0, {}), (
+                self.storage.opened, self.storage.locks)))
+
+    def new_driver(self):
+        return new_driver()
+
+    def make_volume(self, volume, size):
+        librbd.Module.RBD().create(
+            librbd.Ioctx(self.storage), volume.encode(), size * units.Gi,
+            old_format=False)
+
+    def resize_volume(self, volume, size):
+        self.storage.images[volume.encode()]['size'] = size * units.Gi
+
+    def make_snapshot(self, volume, name):
+        with self.storage.image(volume) as image:
+            image.create_snap(name.encode())
+
+    def remove_snapshot(self, volume, name):
+        with self.storage.image(volume) as image:
+            image.remove_snap(name.encode())
+
+    def names(self, volume):
+        return {each['name'].decode() for each in self.storage.images[
+            volume.encode()]['snapshots'].values()}
+
+    def fingerprint(self, volume, name=None):
+        image = self.storage.images[volume.encode()]
+        if name is None:
+            return image['id'], image['size']
+        return [(number, each['size'])
+                for number, each in image['snapshots'].items()
+                if each['name'] == name.encode()]
+
+
+class RBDTestCase(test_base.BaseTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.log = self.useFixture(fixtures.FakeLogger())
+        self.storage = self.useFixture(librbd.Storage())
+        self.driver = new_driver()
+
+    def volume(self, *names):
+        volume = conformance.volume_row()
+        self.driver.create_volume(volume)
+        with self.storage.image(volume.name) as image:
+            for name in names:
+                image.create_snap(name.encode())
+        return volume
+
+    def names(self, volume):
+        return [each['name'].decode() for each in self.storage.images[
+            volume.name.encode()]['snapshots'].values()]
+
+    def scan(self):
+        return {entry.reference['source-name']: entry
+                for entry in self.driver.scan([])}
+
+    def assertNotAdoptable(self, volume, ref, reason):
+        row = conformance.snapshot_row(volume)
+        for method in (self.driver.manage_existing_snapshot_get_size,
+                       self.driver.manage_existing_snapshot):
+            error = self.assertRaises(
+                exception.ManageExistingInvalidReference, method, row, ref)
+            self.assertEqual(reason, error.reason)
+
+    def assertNotSafe(self, volume, name, reason):
+        entry = self.scan()[name]
+        self.assertEqual((False, reason),
+                         (entry.safe_to_manage, entry.reason_not_safe))
+        self.assertNotAdoptable(
+            volume, {'source-id': entry.reference['source-id']}, reason)
+
+
+class TestSetup(RBDTestCase):
+
+    def test_how_it_connects(self):
+        driver = new_driver(rbd_user='cinder', rbd_ceph_conf='/etc/c.conf',
+                            rbd_cluster_name='backup')
+        self.assertEqual(
+            {'rados_id': 'cinder', 'conffile': '/etc/c.conf',
+             'clustername': 'backup'}, driver._cluster.names)
+        self.assertEqual(
+            {'rados_osd_op_timeout': '3', 'rados_mon_op_timeout': '3',
+             'client_mount_timeout': '3'}, driver._cluster.options)
+        driver = new_driver(rados_connect_timeout=7)
+        self.assertEqual('7', driver._cluster.options['client_mount_timeout'])
+
+    def test_one_connection_is_kept(self):
+        self.volume('snap')
+        self.scan()
+        self.assertEqual([self.driver._cluster], self.storage.clusters)
+
+    def test_without_cephs_modules(self):
+        with mock.patch.object(driver, 'rbd', None), mock.patch.object(
+                driver, '_missing', "No module named 'rados'", create=True):
+            error = self.assertRaises(
+                exception.ConfigurationError, self.driver.do_setup, None)
+        self.assertEqual(
+            'Option volume_driver in section [images]: the rbd driver needs '
+            'the modules rados and rbd of Ceph, which are packages of the '
+            'distribution (python3-rados, python3-rbd on Debian): No module '
+            "named 'rados'", error.msg)
+
+    def test_what_is_configured_wrong(self):
+        for option, options in (
+                ('rbd_pool', {'rbd_pool': 'nope'}),
+                ('rbd_namespace', {'rbd_namespace': 'nope'})):
+            error = self.assertRaises(
+                exception.ConfigurationError, new_driver, **options)
+            self.assertIn(f'Option {option} in section [images]', error.msg)
+        new_driver(rbd_namespace='mine')
+
+    def test_ceph_that_does_not_let_us_in(self):
+        self.storage.faults['connect'] = [librbd.Error(errno.EACCES)]
+        error = self.assertRaises(exception.ConfigurationError, new_driver)
+        self.assertEqual(
+            'Option rbd_ceph_conf in section [images]: cannot connect to '
+            'Ceph: [errno 13] it went wrong', error.msg)
+
+    def test_ceph_that_is_away(self):
+        self.storage.faults['connect'] = [librbd.Error(errno.ETIMEDOUT)]
+        error = self.assertRaises(exception.ServiceUnavailable, new_driver)
+        self.assertEqual('Ceph does not answer backend images within 3 '
+                         'seconds.', error.msg)
+
+    def test_a_connection_that_somebody_else_is_making(self):
+        waiting = new_driver(rbd_op_timeout=1)
+        self.assertTrue(waiting._connecting.acquire(timeout=1))
+        error = self.assertRaises(
+            exception.ServiceUnavailable, waiting.is_adopted,
+            conformance.snapshot_row(conformance.volume_row()))
+        self.assertEqual('Ceph is in trouble on backend images: the '
+                         'connection is not there yet.', error.msg)
+
+
+class TestScan(RBDTestCase):
+
+    def test_kinds_that_nobody_may_rename(self):
+        for kind, reason in (
+                (librbd.GROUP, 'it is a part of a snapshot of a group of '
+                               'images'),
+                (librbd.TRASH, 'it is deleted, and there only for the clones '
+                               'that it has'),
+                (librbd.MIRROR, 'it belongs to the mirroring of its image'),
+                (9, 'it is not a snapshot that a user has taken')):
+            volume = self.volume(f'kind-{kind}', 'mine')
+            self.storage.snapshot(
+                volume.name, f'kind-{kind}')['namespace'] = kind
+            self.assertNotSafe(volume, f'kind-{kind}', reason)
+            self.assertNotAdoptable(volume, f'kind-{kind}',
+                                    'its image has no such snapshot')
+            self.assertTrue(self.scan()['mine'].safe_to_manage)
+
+    def test_images_in_which_nobody_may_rename(self):
+        for features, primary, reason in (
+                (librbd.MIGRATING, True, 'its image is being migrated'),
+                (librbd.NON_PRIMARY, True, 'its image is not the primary one '
+                                           'of its mirror'),
+                (librbd.JOURNALING, False, 'its image is not the primary one '
+                                           'of its mirror')):
+            volume = self.volume(f'features-{features}')
+            self.storage.images[volume.name.encode()].update(
+                features=features, primary=primary)
+            self.assertNotSafe(volume, f'features-{features}', reason)
+        volume = self.volume('journal')
+        self.storage.images[volume.name.encode()].update(
+            features=librbd.JOURNALING)
+        self.assertTrue(self.scan()['journal'].safe_to_manage)
+
+    def test_protected_and_cloned(self):
+        volume = self.volume('protected', 'cloned', 'both', 'neither')
+        for name in ('protected', 'both'):
+            self.storage.snapshot(volume.name, name)['protected'] = True
+        for parent in (('volumes', '', volume.name, 'cloned'),
+                       ('volumes', '', volume.name, 'both'),
+                       ('volumes', '', volume.name, 'both'),
+                       ('volumes', 'mine', volume.name, 'neither'),
+                       ('others', '', volume.name, 'neither')):
+            clone = self.volume()
+            self.storage.images[clone.name.encode()]['parent'] = parent
+        self.assertEqual(
+            {'protected': {'protected': 'true'}, 'cloned': {'clones': '1'},
+             'both': {'protected': 'true', 'clones': '2'}, 'neither': None},
+            {name: entry.extra_info for name, entry in self.scan().items()})
+
+    def test_an_image_that_fails_costs_itself(self):
+        gone, broken, fine = (self.volume('snap') for _number in range(3))
+        self.storage.faults[f'open {gone.name}'] = [
+            librbd.Module.ImageNotFound(errno.ENOENT)]
+        self.storage.faults[f'open {broken.name}'] = [
+            librbd.Error(errno.EIO)]
+        with mock.patch.object(
+                librbd.Module.Image, 'get_parent_image_spec',
+                side_effect=[librbd.Module.ImageNotFound(errno.ENOENT)]):
+            (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': fine.name}, entry.source_reference)
+        self.assertEqual(
+            f'Leaving the snapshots of image {gone.name} of backend images '
+            'out of the list: its image is gone or broken\n'
+            f'Leaving the snapshots of image {broken.name} of backend images '
+            'out of the list: its image cannot be opened: [errno 5] it went '
+            'wrong\n', self.log.output)
+
+    def test_an_image_that_fails_once_it_is_open(self):
+        self.volume('snap')
+        with mock.patch.object(librbd.Module.Image, 'features',
+                               side_effect=librbd.Error(errno.EIO)):
+            self.assertEqual({}, self.scan())
+        self.assertIn('[errno 5] it went wrong', self.log.output)
+        self.assertEqual(0, self.storage.opened)
+
+    def test_names_that_are_not_text(self):
+        volume = self.volume('text')
+        with self.storage.image(volume.name) as image:
+            image.create_snap(b'not \xff')
+        for number in range(3):
+            librbd.Module.RBD().create(
+                librbd.Ioctx(self.storage), b'%d%%\n\xff' % number, units.Gi,
+                old_format=False)
+        with librbd.Module.Image(
+                librbd.Ioctx(self.storage), b'1%\n\xff') as image:
+            image.create_snap(b'snap')
+        listed = self.scan()
+        self.assertEqual({'text', 'not \\xff', 'snap'}, set(listed))
+        self.assertRegex(listed['snap'].reference['source-id'],
+                         '^1%25%0A%FF@[0-9]+$')
+        self.assertEqual('snap', self.driver.managed_name(
+            {'source-id': listed['snap'].reference['source-id']}))
+        row = conformance.snapshot_row(volume)
+        self.driver.manage_existing_snapshot(
+            row, listed['not \\xff'].reference)
+        self.assertEqual(['text', row.name], self.names(volume))
+
+    def test_a_name_in_the_log_is_one_line(self):
+        librbd.Module.RBD().create(
+            librbd.Ioctx(self.storage), b'two\nlines', units.Gi,
+            old_format=False)
+        self.storage.faults['open two\nlines'] = [librbd.Error(errno.EIO)]
+        self.assertEqual({}, self.scan())
+        self.assertEqual(1, self.log.output.count('\n'))
+        self.assertIn("'two\\nlines'", self.log.output)
+
+    def test_the_first_timeout_ends_it(self):
+        volumes = [self.volume('snap') for _number in range(50)]
+        for volume in volumes:
+            self.storage.faults[f'open {volume.name}'] = [
+                librbd.Error(errno.ETIMEDOUT)]
+        error = self.assertRaises(exception.BackendTimeout, self.scan)
+        self.assertEqual('The backend images did not answer within 3 '
+                         'seconds.', error.msg)
+        self.assertEqual(0, self.storage.opened)
+        asked = [each for each in self.storage.faults.values() if not each]
+        self.assertLessEqual(len(asked), 8)
+
+    def test_another_fault_of_ceph(self):
+        self.storage.faults['list'] = [librbd.Error(errno.EPERM)]
+        error = self.assertRaises(exception.ServiceUnavailable, self.scan)
+        self.assertEqual('Ceph is in trouble on backend images: [errno 1] it '
+                         'went wrong.', error.msg)
+
+    def test_another_connection_where_ceph_has_shut_it_out(self):
+        self.volume('snap')
+        self.storage.faults['list'] = [librbd.Error(errno.ESHUTDOWN)]
+        self.assertEqual({'snap'}, set(self.scan()))
+        self.assertEqual(2, len(self.storage.clusters))
+        self.assertEqual('Ceph has shut out backend images, which connects '
+                         'anew.\n', self.log.output)
+        self.storage.faults['list'] = [
+            librbd.Error(errno.ESHUTDOWN) for _twice in range(2)]
+        self.assertRaises(exception.ServiceUnavailable, self.scan)
+
+
+class TestReferences(RBDTestCase):
+
+    def test_what_does_not_belong_together(self):
+        volume = self.volume('one', 'two')
+        listed = self.scan()
+        self.assertNotAdoptable(
+            volume, {**listed['one'].reference, 'source-name': 'two'},
+            'source-name and source-id do not belong together')
+
+    def test_forms_that_no_id_has(self):
+        volume = self.volume('snap')
+        for junk in ('5', '@5', 'image@', f'{volume.name}@x',
+                     f'{volume.name}@-5', f'{volume.name}@٥',
+                     f'{volume.name}@{"9" * 5000}'):
+            self.assertNotAdoptable(volume, {'source-id': junk},
+                                    'source-id is not of the form IMAGE@ID')
+            self.assertIsNone(self.driver.managed_name({'source-id': junk}))
+
+    def test_a_name_alone_asks_nobody(self):
+        self.storage.faults['list'] = [librbd.Error()]
+        self.assertEqual('snap', self.driver.managed_name(
+            {'source-name': 'snap'}))
+
+    def test_the_name_of_an_id_is_asked_for(self):
+        volume = self.volume('snap')
+        ref = {'source-id': self.scan()['snap'].reference['source-id']}
+        self.assertEqual('snap', self.driver.managed_name(ref))
+        row = conformance.snapshot_row(volume)
+        self.driver.manage_existing_snapshot(row, ref)
+        self.assertEqual(row.name, self.driver.managed_name(ref))
+        self.driver.delete_snapshot(row)
+        self.assertIsNone(self.driver.managed_name(ref))
+
+    def test_a_key_of_another_driver(self):
+        self.assertNotAdoptable(self.volume('snap'), {'name': 'snap'},
+                                'it needs source-name or source-id')
+
+
+class TestAdoption(RBDTestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.mine = self.volume('wanted', 'other')
+        self.row = conformance.snapshot_row(self.mine)
+
+    def adopt(self):
+        self.driver.manage_existing_snapshot(self.row, 'wanted')
+
+    def meanwhile(self, *renames):
+        """Rename, past the driver, right before it does."""
+        rename = driver._rename
+        todo = list(renames)
+
+        def late(image, old, new):
+            while todo:
+                with self.storage.image(self.mine.name) as opened:
+                    opened.rename_snap(*todo.pop(0))
+            rename(image, old, new)
+
+        return mock.patch.object(driver, '_rename', late)
+
+    def test_it_is_renamed_meanwhile(self):
+        with self.meanwhile((b'wanted', b'renamed')):
+            self.assertRaises(exception.ManageExistingInvalidReference,
+                              self.adopt)
+        self.assertEqual(['renamed', 'other'], self.names(self.mine))
+
+    def test_names_are_swapped_meanwhile(self):
+        with self.meanwhile((b'wanted', b'renamed'), (b'other', b'wanted')):
+            self.assertRaises(exception.ManageExistingInvalidReference,
+                              self.adopt)
+        self.assertEqual(['renamed', 'wanted'], self.names(self.mine))
+
+    def test_the_new_name_is_given_away_meanwhile(self):
+        with self.meanwhile((b'other', self.row.name.encode())):
+            self.assertRaises(exception.ManageExistingAlreadyManaged,
+                              self.adopt)
+        self.assertEqual(['wanted', self.row.name], self.names(self.mine))
+
+    def test_it_is_renamed_right_afterwards(self):
+        rename = driver._rename
+
+        def early(image, old, new):
+            rename(image, old, new)
+            rename(image, new, b'renamed')
+
+        with mock.patch.object(driver, '_rename', early):
+            self.assertRaises(exception.ManageExistingInvalidReference,
+                              self.adopt)
+        self.assertEqual(['renamed', 'other'], self.names(self.mine))
+
+    def test_the_answer_is_lost(self):
+        self.storage.faults['rename'] = [librbd.Error(errno.ETIMEDOUT)]
+        self.assertRaises(exception.ServiceUnavailable, self.adopt)
+        self.assertFalse(self.driver.is_adopted(self.row))
+        self.adopt()
+        self.assertTrue(self.driver.is_adopted(self.row))
+
+    def test_ceph_refuses(self):
+        self.storage.faults['rename'] = [librbd.Error(errno.EPERM)]
+        error = self.assertRaises(
+            exception.ManageExistingInvalidReference, self.adopt)
+        self.assertEqual('Ceph does not rename it: [errno 1] it went wrong',
+                         error.reason)
+
+    def test_another_worker_adopts_from_the_same_image(self):
+        key = f'rbd_header.{self.storage.image(self.mine.name).id()}'
+        self.storage.locks[key] = 'another'
+        sleep = mock.Mock(side_effect=lambda _s: self.storage.locks.clear())
+        with mock.patch.object(driver.time, 'sleep', sleep):
+            self.adopt()
+        sleep.assert_called_once_with(driver._PAUSE)
+        self.assertEqual([self.row.name, 'other'], self.names(self.mine))
+
+    def test_another_worker_keeps_the_lock(self):
+        key = f'rbd_header.{self.storage.image(self.mine.name).id()}'
+        self.storage.locks[key] = 'another'
+        with mock.patch.object(driver.time, 'monotonic', side_effect=[0, 9]):
+            error = self.assertRaises(
+                exception.ServiceUnavailable, self.adopt)
+        self.assertEqual(
+            'Another adoption on backend images holds the lock of image '
+            f'{self.mine.name}.', error.msg)
+
+    def test_the_lock_is_let_go_of_though_ceph_does_not_say_so(self):
+        self.storage.faults['unlock'] = [librbd.Error(errno.ETIMEDOUT)]
+        self.adopt()
+        self.assertEqual([self.row.name, 'other'], self.names(self.mine))
+
+    def test_an_image_of_the_older_format(self):
+        self.storage.images[self.mine.name.encode()]['old'] = True
+        self.adopt()
+        self.assertEqual([self.row.name, 'other'], self.names(self.mine))
+
+    def test_ceph_is_away(self):
+        for method in (self.driver.manage_existing_snapshot,
+                       self.driver.manage_existing_snapshot_get_size):
+            self.storage.faults[f'open {self.mine.name}'] = [
+                librbd.Error(errno.ETIMEDOUT)]
+            self.assertRaises(exception.ServiceUnavailable, method, self.row,
+                              'wanted')
+
+    def test_it_is_protected_as_cinder_does(self):
+        self.adopt()
+        snapshot = self.storage.snapshot(self.mine.name, self.row.name)
+        self.assertTrue(snapshot['protected'])
+        snapshot['clones'] = 1
+        self.driver.unmanage_snapshot(self.row)
+        self.assertTrue(snapshot['protected'])
+        snapshot['clones'] = 0
+        for _twice in range(2):
+            self.driver.unmanage_snapshot(self.row)
+            self.assertFalse(snapshot['protected'])
+
+    def test_what_cannot_be_cloned_is_not_protected(self):
+        self.storage.faults['protect'] = [
+            librbd.Module.FunctionNotSupported(errno.ENOSYS)]
+        self.adopt()
+        self.assertTrue(self.driver.is_adopted(self.row))
+
+    def test_a_worker_died_before_it_was_protected(self):
+        self.storage.faults['protect'] = [librbd.Error(errno.ETIMEDOUT)]
+        self.assertRaises(exception.ServiceUnavailable, self.adopt)
+        snapshot = self.storage.snapshot(self.mine.name, self.row.name)
+        self.assertFalse(snapshot['protected'])
+        self.assertTrue(self.driver.is_adopted(self.row))
+        self.assertTrue(snapshot['protected'])
+
+
+class TestVolumes(RBDTestCase):
+
+    def test_what_is_in_the_way_of_deleting(self):
+        volume = self.volume('snap')
+        row = conformance.snapshot_row(volume)
+        self.driver.manage_existing_snapshot(row, 'snap')
+        snapshot = self.storage.snapshot(volume.name, row.name)
+        snapshot.update(clones=1, protected=True)
+        for function, argument, reason in (
+                (self.driver.delete_volume, volume, 'it has snapshots'),
+                (self.driver.delete_snapshot, row, 'it has clones')):
+            error = self.assertRaises(exception.Invalid, function, argument)
+            self.assertTrue(error.msg.endswith(f': {reason}'), error.msg)
+        snapshot['clones'] = 0
+        self.driver.delete_snapshot(row)
+        self.driver.delete_snapshot(row)
+        image = self.storage.images[volume.name.encode()]
+        image['in_use'] = True
+        error = self.assertRaises(
+            exception.InvalidVolume, self.driver.delete_volume, volume)
+        self.assertEqual('Invalid volume: it is in use', error.msg)
+        image['in_use'] = False
+        self.driver.delete_volume(volume)
+        self.driver.delete_volume(volume)
+
+    def test_what_is_in_the_way_of_making(self):
+        volume = conformance.volume_row()
+        row = conformance.snapshot_row(volume)
+        self.assertRaises(exception.InvalidVolume,
+                          self.driver.create_snapshot, row)
+        self.driver.create_volume(volume)
+        self.assertRaises(exception.InvalidVolume,
+                          self.driver.create_volume, volume)
+        self.driver.create_snapshot(row)
+        self.assertRaises(exception.InvalidSnapshot,
+                          self.driver.create_snapshot, row)
+
+    def test_stats(self):
+        self.assertEqual(
+            'unknown', self.driver.get_volume_stats()['total_capacity_gb'])
+        self.storage.df = json.dumps({'pools': [
+            {'name': 'others', 'stats': {}},
+            {'name': 'volumes', 'stats': {
+                'stored': units.Gi, 'max_avail': 3 * units.Gi}},
+        ]}).encode()
+        stats = self.driver.get_volume_stats()
+        self.assertEqual((4, 3), (stats['total_capacity_gb'],
+                                  stats['free_capacity_gb']))
+        self.assertEqual('images', stats['volume_backend_name'])
