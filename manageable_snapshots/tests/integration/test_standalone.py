@@ -63,9 +63,9 @@ class Process(fixtures.Fixture):
             self._process = subprocess.Popen(
                 self._arguments, stdin=subprocess.DEVNULL, stdout=log,
                 stderr=log)
-        self.addCleanup(self._kill)
+        self.addCleanup(self.kill)
 
-    def _kill(self) -> None:
+    def kill(self) -> None:
         self._process.kill()
         self._process.wait(PATIENCE)
 
