@@ -29,6 +29,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import functools
 import math
 import re
 import sys
@@ -343,21 +344,20 @@ class Driver(base.SnapshotDriver):
 
         :param rows: as the driver takes them
         """
-        method = self._method('get_manageable_snapshots')
-        for attempt in range(1, _ATTEMPTS + 1):
+        ask = functools.partial(
+            self._method('get_manageable_snapshots'), rows, None, sys.maxsize,
+            0, ['reference'], ['asc'])
+        for _attempt in range(_ATTEMPTS - 1):
             try:
-                return [_entry(listed) for listed in method(
-                    rows, None, sys.maxsize, 0, ['reference'], ['asc'])]
+                return [_entry(listed) for listed in ask()]
             except NotImplementedError:
                 raise
             except Exception as error:
-                if attempt == _ATTEMPTS:
-                    raise
                 # A volume that is deleted meanwhile fails the whole listing
                 # of some of Cinder's drivers (RBD).
                 LOG.info('%s could not list its snapshots, asking again: %s',
                          self.NAME, error)
-        raise AssertionError('not reached')
+        return [_entry(listed) for listed in ask()]
 
     def _with_owners(self, rows: list[Any]) -> list[base.BackendSnapshot]:
         """The driver's whole list, and the row that manages each entry.
