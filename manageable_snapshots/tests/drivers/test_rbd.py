@@ -27,8 +27,8 @@ from manageable_snapshots.tests.drivers import conformance
 
 class TestRBDDriver(conformance.DriverConformance, test_base.BaseTestCase):
 
-    steps = ('manageable_snapshots.drivers.rbd._rename',
-             'manageable_snapshots.drivers.rbd._protect')
+    steps = ('manageable_snapshots.drivers.rbd_images.rename',
+             'manageable_snapshots.drivers.rbd_images.protect')
 
     def setUp(self) -> None:
         self.pool = self.useFixture(ceph.Pool())

@@ -24,7 +24,7 @@ import fixtures
 from oslo_utils import units
 from oslotest import base
 
-from manageable_snapshots.drivers import rbd as driver
+from manageable_snapshots.drivers import rbd_images
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import ceph
 from manageable_snapshots.tests.drivers import conformance
@@ -313,7 +313,7 @@ class TestScan(RBDTestCase):
 
     def test_an_image_that_is_removed_meanwhile(self):
         volumes = [self.volume('snap') for _number in range(3)]
-        names = driver._image_names
+        names = rbd_images.image_names
 
         def remove(pool):
             found = names(pool)
@@ -322,7 +322,7 @@ class TestScan(RBDTestCase):
             rbd.RBD().remove(self.pool.ioctx, volumes[0].name)
             return found
 
-        with mock.patch.object(driver, '_image_names', remove):
+        with mock.patch.object(rbd_images, 'image_names', remove):
             listed = self.scan()
         self.assertEqual({(each.name, 'snap') for each in volumes[1:]},
                          set(listed))
@@ -393,7 +393,7 @@ class TestRaces(RBDTestCase):
 
     def meanwhile(self, *renames):
         """Rename, past the driver, right before it does."""
-        rename = driver._rename
+        rename = rbd_images.rename
         todo = list(renames)
 
         def late(image, old, new):
@@ -402,7 +402,7 @@ class TestRaces(RBDTestCase):
                     opened.rename_snap(*todo.pop(0))
             rename(image, old, new)
 
-        return mock.patch.object(driver, '_rename', late)
+        return mock.patch.object(rbd_images, 'rename', late)
 
     def setUp(self):
         super().setUp()
@@ -496,7 +496,7 @@ class TestOutages(RBDTestCase):
         for _number in range(40):
             self.volume('snap', size=units.Mi)
         with contextlib.ExitStack() as stack:
-            names = driver._image_names
+            names = rbd_images.image_names
 
             def stop(pool):
                 found = names(pool)
@@ -504,7 +504,7 @@ class TestOutages(RBDTestCase):
                 return found
 
             started = time.monotonic()
-            with mock.patch.object(driver, '_image_names', stop):
+            with mock.patch.object(rbd_images, 'image_names', stop):
                 self.assertRaises(exception.BackendTimeout, self.scan)
             # Not once for each image.
             self.assertLess(time.monotonic() - started, 15)
@@ -513,13 +513,13 @@ class TestOutages(RBDTestCase):
         volume = self.volume('snap', 'other')
         row = conformance.snapshot_row(volume)
         before = self.pool.snapshots(volume.name)
-        rename = driver._rename
+        rename = rbd_images.rename
         with contextlib.ExitStack() as stack:
             def late(image, old, new):
                 stack.enter_context(self.pool.stopped_osd())
                 rename(image, old, new)
 
-            with mock.patch.object(driver, '_rename', late):
+            with mock.patch.object(rbd_images, 'rename', late):
                 self.assertRaises(
                     exception.ServiceUnavailable,
                     self.driver.manage_existing_snapshot, row, 'snap')

@@ -23,7 +23,7 @@ from typing import Any
 
 import fixtures
 
-from manageable_snapshots.drivers import rbd as driver
+from manageable_snapshots.drivers import rbd_images
 
 #: bits of Image.features() and namespaces of snapshots
 JOURNALING, MIGRATING, NON_PRIMARY = 64, 512, 1024
@@ -323,9 +323,9 @@ class Storage(fixtures.Fixture):
 
     def _setUp(self) -> None:
         self.useFixture(fixtures.MonkeyPatch(
-            f'{driver.__name__}.rados', Rados(self)))
+            f'{rbd_images.__name__}.rados', Rados(self)))
         self.useFixture(fixtures.MonkeyPatch(
-            f'{driver.__name__}.rbd', Module))
+            f'{rbd_images.__name__}.rbd', Module))
 
     def fail(self, step: str) -> None:
         if self.faults.get(step):

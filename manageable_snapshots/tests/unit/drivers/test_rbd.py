@@ -23,6 +23,7 @@ from oslotest import base as test_base
 from manageable_snapshots import conf as configuration
 from manageable_snapshots.drivers import loader
 from manageable_snapshots.drivers import rbd as driver
+from manageable_snapshots.drivers import rbd_images
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.unit.drivers import librbd
@@ -43,8 +44,8 @@ def new_driver(**options):
 
 class TestConformance(conformance.DriverConformance, test_base.BaseTestCase):
 
-    steps = ('manageable_snapshots.drivers.rbd._rename',
-             'manageable_snapshots.drivers.rbd._protect')
+    steps = ('manageable_snapshots.drivers.rbd_images.rename',
+             'manageable_snapshots.drivers.rbd_images.protect')
 
     def setUp(self):
         self.storage = self.useFixture(librbd.Storage())
@@ -128,16 +129,16 @@ class RBDTestCase(test_base.BaseTestCase):
 class TestSetup(RBDTestCase):
 
     def test_how_it_connects(self):
-        driver = new_driver(rbd_user='cinder', rbd_ceph_conf='/etc/c.conf',
-                            rbd_cluster_name='backup')
+        made = new_driver(rbd_user='cinder', rbd_ceph_conf='/etc/c.conf',
+                          rbd_cluster_name='backup')
         self.assertEqual(
             {'rados_id': 'cinder', 'conffile': '/etc/c.conf',
-             'clustername': 'backup'}, driver._cluster.names)
+             'clustername': 'backup'}, made._cluster.names)
         self.assertEqual(
             {'rados_osd_op_timeout': '3', 'rados_mon_op_timeout': '3',
-             'client_mount_timeout': '3'}, driver._cluster.options)
-        driver = new_driver(rados_connect_timeout=7)
-        self.assertEqual('7', driver._cluster.options['client_mount_timeout'])
+             'client_mount_timeout': '3'}, made._cluster.options)
+        made = new_driver(rados_connect_timeout=7)
+        self.assertEqual('7', made._cluster.options['client_mount_timeout'])
 
     def test_one_connection_is_kept(self):
         self.volume('snap')
@@ -145,8 +146,8 @@ class TestSetup(RBDTestCase):
         self.assertEqual([self.driver._cluster], self.storage.clusters)
 
     def test_without_cephs_modules(self):
-        with mock.patch.object(driver, 'rbd', None), mock.patch.object(
-                driver, '_missing', "No module named 'rados'", create=True):
+        with mock.patch.object(rbd_images, 'rbd', None), mock.patch.object(
+                rbd_images, 'missing', "No module named 'rados'", create=True):
             error = self.assertRaises(
                 exception.ConfigurationError, self.driver.do_setup, None)
         self.assertEqual(
@@ -374,7 +375,7 @@ class TestAdoption(RBDTestCase):
 
     def meanwhile(self, *renames):
         """Rename, past the driver, right before it does."""
-        rename = driver._rename
+        rename = rbd_images.rename
         todo = list(renames)
 
         def late(image, old, new):
@@ -383,7 +384,7 @@ class TestAdoption(RBDTestCase):
                     opened.rename_snap(*todo.pop(0))
             rename(image, old, new)
 
-        return mock.patch.object(driver, '_rename', late)
+        return mock.patch.object(rbd_images, 'rename', late)
 
     def test_it_is_renamed_meanwhile(self):
         with self.meanwhile((b'wanted', b'renamed')):
@@ -404,13 +405,13 @@ class TestAdoption(RBDTestCase):
         self.assertEqual(['wanted', self.row.name], self.names(self.mine))
 
     def test_it_is_renamed_right_afterwards(self):
-        rename = driver._rename
+        rename = rbd_images.rename
 
         def early(image, old, new):
             rename(image, old, new)
             rename(image, new, b'renamed')
 
-        with mock.patch.object(driver, '_rename', early):
+        with mock.patch.object(rbd_images, 'rename', early):
             self.assertRaises(exception.ManageExistingInvalidReference,
                               self.adopt)
         self.assertEqual(['renamed', 'other'], self.names(self.mine))
