@@ -440,16 +440,18 @@ def protect(image: Any, name: bytes) -> None:
     """Protect a snapshot, if it is not yet.
 
     Cinder does, when it adopts and when it takes one, since clones of the
-    older format need it. An image without layering cannot be cloned anyway.
+    older format need it. An image without layering cannot be cloned anyway,
+    and one that is no longer the primary one of its mirror is read-only.
     """
-    with contextlib.suppress(rbd.ImageBusy, rbd.FunctionNotSupported):
+    with contextlib.suppress(rbd.ImageBusy, rbd.FunctionNotSupported,
+                             rbd.ReadOnlyImage):
         image.protect_snap(name)
 
 
 def unprotect(pool: Any, image: bytes, name: bytes) -> None:
     # Busy is one that has clones, and invalid one that is not protected.
     with contextlib.suppress(rbd.ImageNotFound, rbd.ImageBusy,
-                             rbd.InvalidArgument), \
+                             rbd.InvalidArgument, rbd.ReadOnlyImage), \
             rbd.Image(pool, image) as opened:
         opened.unprotect_snap(name)
 

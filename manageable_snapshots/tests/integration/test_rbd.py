@@ -193,10 +193,12 @@ class TestSnapshots(RBDTestCase):
             image.mirror_image_enable(rbd.RBD_MIRROR_IMAGE_MODE_SNAPSHOT)
         (name,) = set(self.pool.snapshots(volume.name)) - {'one', 'two'}
         self.assertNotSafe(volume, name, MIRROR)
-        self.assertSafe(volume, 'one')
+        row = self.assertSafe(volume, 'one')
         with self.pool.open(volume.name) as image:
             image.mirror_image_demote()
         self.assertNotSafe(volume, 'two', NOT_PRIMARY)
+        self.driver.unmanage_snapshot(row)
+        self.assertTrue(self.driver.is_adopted(row))
 
     def test_of_a_mirror_by_journal(self):
         rbd.RBD().mirror_mode_set(

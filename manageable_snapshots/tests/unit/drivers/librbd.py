@@ -154,6 +154,7 @@ class Module:
     ImageBusy = error('ImageBusy')
     FunctionNotSupported = error('FunctionNotSupported')
     InvalidArgument = error('InvalidArgument')
+    ReadOnlyImage = error('ReadOnlyImage')
     RBD_FEATURE_JOURNALING = JOURNALING
     RBD_FEATURE_MIGRATING = MIGRATING
     RBD_FEATURE_NON_PRIMARY = NON_PRIMARY
@@ -245,7 +246,7 @@ class Module:
         def rename_snap(self, old: bytes, new: bytes) -> None:
             self._storage.fail('rename')
             if self._read_only:
-                raise Error(errno.EROFS)
+                raise Module.ReadOnlyImage(errno.EROFS)
             snapshot = self._by_name(old)
             self._refuse_name(new)
             snapshot['name'] = new
@@ -275,6 +276,7 @@ class Module:
             snapshot = self._by_name(name)
             if not snapshot['protected']:
                 raise Module.InvalidArgument(errno.EINVAL)
+            self._storage.fail('unprotect')
             if snapshot['clones']:
                 raise Module.ImageBusy(errno.EBUSY)
             snapshot['protected'] = False

@@ -479,11 +479,19 @@ class TestAdoption(RBDTestCase):
             self.driver.unmanage_snapshot(self.row)
             self.assertFalse(snapshot['protected'])
 
-    def test_what_cannot_be_cloned_is_not_protected(self):
+    def test_what_cannot_be_protected(self):
         self.storage.faults['protect'] = [
-            librbd.Module.FunctionNotSupported(errno.ENOSYS)]
+            librbd.Module.FunctionNotSupported(errno.ENOSYS),
+            librbd.Module.ReadOnlyImage(errno.EROFS)]
         self.adopt()
         self.assertTrue(self.driver.is_adopted(self.row))
+
+    def test_an_image_that_became_read_only_is_unmanaged(self):
+        self.adopt()
+        self.storage.faults['unprotect'] = [
+            librbd.Module.ReadOnlyImage(errno.EROFS)]
+        self.driver.unmanage_snapshot(self.row)
+        self.assertEqual([self.row.name, 'other'], self.names(self.mine))
 
     def test_a_worker_died_before_it_was_protected(self):
         self.storage.faults['protect'] = [librbd.Error(errno.ETIMEDOUT)]
