@@ -180,23 +180,22 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
 
     def manage_existing_snapshot_get_size(
             self, snapshot: Any, existing_ref: base.Reference) -> int:
-        return base.gibibytes(self._look_up(
-            snapshot, existing_ref, self._snapshots()).size)
+        found, _there = self._look_up(snapshot, existing_ref)
+        return base.gibibytes(found.size)
 
     def manage_existing_snapshot(
             self, snapshot: Any,
             existing_ref: base.Reference) -> dict[str, Any] | None:
         new = _escaped(snapshot.name)
-        before = self._snapshots()
-        found = self._look_up(snapshot, existing_ref, before)
+        found, there = self._look_up(snapshot, existing_ref)
         if found.name == new:
             return None
-        if _by_name(before, new) is not None:
+        if _by_name(there, new) is not None:
             raise exception.ManageExistingAlreadyManaged(
                 volume_ref=snapshot.name)
         renamed = self._renames(found.name, new)
-        after = self._snapshots()
-        now, other = _by_uuid(after, found.uuid), _by_name(after, new)
+        there = self._snapshots()
+        now, other = _by_uuid(there, found.uuid), _by_name(there, new)
         if now is not None and now == other:
             return None
         if renamed and other is not None:
@@ -315,11 +314,11 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
             raise self._in_trouble() from error
         return True
 
-    def _look_up(self, snapshot: Any, existing_ref: Any,
-                 there: Iterable[_Snapshot]) -> _Snapshot:
+    def _look_up(self, snapshot: Any, existing_ref: Any
+                 ) -> tuple[_Snapshot, list[_Snapshot]]:
         """The snapshot that is to be adopted.
 
-        :param there: all that there are
+        :returns: it, and all that there are
         :raises ManageExistingInvalidReference: it is not among them, not of
             the volume, or cannot be adopted
         """
@@ -328,6 +327,7 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
             name, identifier = self._parse(ref)
         except ValueError as error:
             self._refuse(ref, str(error))
+        there = self._snapshots()
         found = (_by_name(there, name) if identifier is None
                  else _by_uuid(there, identifier))
         if found is None:
@@ -343,7 +343,7 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
                     'origin': found.origin, 'volume': snapshot.volume.name})
         if found.fault is not None:
             self._refuse(ref, found.fault)
-        return found
+        return found, there
 
     def _parse(self, ref: base.Reference) -> tuple[str | None, str | None]:
         """The name and the UUID of the LV, as far as a reference says.
