@@ -10,18 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""This project's listing and adopting in Cinder's volume service.
-
-::
-
-    [DEFAULT]
-    volume_manager = manageable_snapshots.volume.cinder.VolumeManager
-
-Everything else is Cinder's. The driver is as well, unless it is one whose
-storage a driver of ours knows (:data:`loader.NATIVE`): that one lists and
-adopts then, by the options of the same section. This is the only module that
-imports Cinder.
-"""
+"""A driver of Cinder's, as one of ours."""
 
 import collections
 from collections.abc import Callable
@@ -33,36 +22,18 @@ import functools
 import math
 import re
 import sys
-import threading
-import time
 from typing import Any
 
 from cinder import context as cinder_context
-from cinder import coordination
 from cinder import exception as cinder_exception
 from cinder import objects as cinder_objects
-from cinder.privsep import lvm as cinder_privsep_lvm
-from cinder import rpc as cinder_rpc
-from cinder import utils as cinder_utils
-from cinder.volume import manager as cinder_manager
 from oslo_config import cfg
 from oslo_log import log as logging
 
-from manageable_snapshots.conf import host
-from manageable_snapshots import context
-from manageable_snapshots.db import engine
-from manageable_snapshots.db import schema
 from manageable_snapshots.drivers import base
-from manageable_snapshots.drivers import loader
-from manageable_snapshots.drivers import lvm
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
-from manageable_snapshots.rpc import notifications
-from manageable_snapshots.rpc import serializer
-from manageable_snapshots.rpc import server
-from manageable_snapshots import starting
-from manageable_snapshots.volume import manager
 
 LOG = logging.getLogger(__name__)
 
@@ -70,158 +41,6 @@ _PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
 
 #: how often a driver is asked for its list before it counts as failed
 _ATTEMPTS = 5
-
-
-class VolumeManager(cinder_manager.VolumeManager):
-    """Cinder's, with the two methods replaced."""
-
-    target = cinder_manager.VolumeManager.target
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._snapshots = starting.Part(self._start)
-        self._presence: Any = None
-        self._recovery: threading.Thread | None = None
-
-    def init_host(self, *args: Any, **kwargs: Any) -> None:
-        super().init_host(*args, **kwargs)
-        # What is wrong with us is in the log from the start on, and is no
-        # trouble of Cinder's.
-        self._started()
-
-    def init_host_with_rpc(self) -> None:
-        super().init_host_with_rpc()
-        if self._started() is not None:
-            self._say_that_it_is_there()
-        # Cinder's service comes here again on SIGHUP.
-        if self._recovery is None:
-            self._recovery = threading.Thread(
-                target=self._keep_resuming, name='recovery', daemon=True)
-            self._recovery.start()
-
-    def get_manageable_snapshots(
-            self, ctxt: cinder_context.RequestContext, marker: Any,
-            limit: int | None, offset: int | None, sort_keys: list[str],
-            sort_dirs: list[str], want_objects: bool = False,
-            pool: str | None = None) -> list[dict[str, Any]]:
-        """As :meth:`manager.Manager.get_manageable_snapshots`."""
-        return self._ready().get_manageable_snapshots(
-            _context(ctxt), marker=marker, limit=limit, offset=offset,
-            sort_keys=sort_keys, sort_dirs=sort_dirs,
-            want_objects=want_objects, pool=pool)
-
-    def manage_existing_snapshot(
-            self, ctxt: cinder_context.RequestContext,
-            snapshot: cinder_objects.Snapshot, ref: Any = None) -> str:
-        """As :meth:`manager.Manager.manage_existing_snapshot`."""
-        return self._ready().manage_existing_snapshot(
-            _context(ctxt), snapshot={'id': snapshot.id}, ref=ref)
-
-    def _keep_resuming(self) -> None:
-        """Take up the adoptions that a process left when it died.
-
-        Not a periodic task of Cinder's: those wait for periodic_interval,
-        first of all, and hold each other up.
-        """
-        while True:
-            parts = self._started()
-            if parts is not None and self.driver.initialized:
-                self._say_that_it_is_there()
-                parts.try_to_resume()
-                time.sleep(parts.recovery_interval)
-            else:
-                time.sleep(starting.PAUSE)
-
-    def _say_that_it_is_there(self) -> None:
-        # Cinder's service knows of its own servers only. This one ends with
-        # the process.
-        if self._presence is not None:
-            return
-        try:
-            presence = cinder_rpc.get_server(
-                server.presence(self.service_topic_queue),
-                [server.Presence()])
-            presence.start()
-            self._presence = presence
-        except Exception as error:
-            LOG.warning('The API takes %s for a worker of Cinder\'s own: %s',
-                        self.service_topic_queue, error)
-
-    def _ready(self) -> server.Endpoint:
-        """What answers.
-
-        :raises DriverNotInitialized: the driver is not set up
-        :raises ServiceUnavailable: this could not start
-        """
-        parts = self._started()
-        if parts is None:
-            raise serializer.expected(exception.ServiceUnavailable())
-        if not self.driver.initialized:
-            raise serializer.expected(exception.DriverNotInitialized())
-        return server.Endpoint(parts)
-
-    def _started(self) -> 'Manager | None':
-        return self._snapshots.get(
-            f'listing and adopting snapshots on {self.service_topic_queue}')
-
-    def _start(self) -> 'Manager':
-        conf = host.load(cfg.CONF)
-        database = engine.Database(conf)
-        schema.check(database, in_cinder=True)
-        return Manager(
-            conf, self.service_topic_queue, database,
-            self._native(conf) or Driver(conf, self), Locks(),
-            notifications.Notifier(conf, self.host))
-
-    def _native(self, conf: cfg.ConfigOpts) -> base.SnapshotDriver | None:
-        """Our driver for the backend, set up; None: there is none."""
-        driver = loader.native(
-            conf, self.configuration.config_group, type(self.driver))
-        if isinstance(driver, lvm.LVMDriver):
-            driver.become_root_by(cinder_utils.get_root_helper(),
-                                  cinder_privsep_lvm.lvrename)
-        if driver is not None:
-            driver.do_setup(context.get_admin_context())
-            driver.check_for_setup_error()
-        return driver
-
-
-class Manager(manager.Manager):
-    """Adopts in the thread that the message came in, as Cinder does.
-
-    Cinder's service waits for these when it is stopped.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._under_way: set[str] = set()
-        self.recovery_interval = (
-            self._conf.manageable_snapshots.recovery_interval)
-
-    def try_to_resume(self) -> None:
-        """As ``resume``, where what is away now is no surprise."""
-        try:
-            self.resume()
-        except Exception as error:
-            LOG.warning('Cannot resume the adoptions of %s now: %s',
-                        self._host, error)
-
-    def _take_up(self, context: context.RequestContext, snapshot_id: str,
-                 ref: Any) -> None:
-        if snapshot_id in self._under_way:
-            return
-        self._under_way.add(snapshot_id)
-        try:
-            self._adopter.adopt(context, snapshot_id, ref)
-        finally:
-            self._under_way.discard(snapshot_id)
-
-
-class Locks:
-    """Cinder's own coordinator, which its service has started."""
-
-    def get_lock(self, name: bytes) -> Any:
-        return coordination.COORDINATOR.get_lock(name.decode())
 
 
 class Driver(base.SnapshotDriver):
@@ -243,7 +62,7 @@ class Driver(base.SnapshotDriver):
     """
 
     def __init__(self, conf: cfg.ConfigOpts,
-                 volume_manager: VolumeManager) -> None:
+                 volume_manager: Any) -> None:
         super().__init__(conf, volume_manager.configuration.config_group)
         self._manager = volume_manager
         self.NAME = type(volume_manager.driver).__name__
@@ -558,7 +377,3 @@ def _another_volumes(snapshot: Any, ref: base.Reference) -> Exception:
     return exception.ManageExistingInvalidReference(
         existing_ref=reference.shown(ref),
         reason=_('it is not a snapshot of volume %s') % snapshot.volume_name)
-
-
-def _context(ctxt: cinder_context.RequestContext) -> context.RequestContext:
-    return context.RequestContext.from_dict(ctxt.to_dict())
