@@ -13,131 +13,38 @@
 """The service on its own, with a pool of a real Ceph as its backend."""
 
 import time
-import urllib.error
-import urllib.request
 
-import fixtures
-from oslo_serialization import jsonutils
 from oslotest import base
 
 from manageable_snapshots.tests.drivers import ceph
+from manageable_snapshots.tests.integration import serving
 from manageable_snapshots.tests.integration import test_standalone
-
-HOST = 'localhost@images'
 
 #: seconds, as configured
 OP_TIMEOUT = 3
 
 
-class Service(fixtures.Fixture):
-    """``manageable-snapshots serve``, and how to ask it.
-
-    :param pool: the backend
-    """
-
-    def __init__(self, pool: ceph.Pool) -> None:
-        super().__init__()
-        self._pool = pool
-
-    def _setUp(self) -> None:
-        self._folder = self.useFixture(fixtures.TempDir()).path
-        self._file = f'{self._folder}/service.conf'
-        with open(self._file, 'w') as file:
-            file.write(f"""
-[DEFAULT]
-enabled_backends = images
-quota_snapshots = -1
-quota_gigabytes = -1
-[manageable_snapshots]
-inventory_max_age = 0
-recovery_interval = 1
-rpc_timeout = 2
-[images]
-volume_driver = rbd
-rbd_ceph_conf = {self._pool.conf}
-rbd_pool = {self._pool.name}
-rbd_op_timeout = {OP_TIMEOUT}
-""")
-        self.start()
-
-    def start(self) -> None:
-        self.process = self.useFixture(test_standalone.Process(
-            self._folder, 'manageable-snapshots', 'serve', '--port', '0',
-            '--state-path', f'{self._folder}/state',
-            '--config-file', self._file))
-        self._url = self.process.logged('Serving on ')
-        self.process.logged('Ctrl-C stops it')
-
-    def ask(self, method, path, body=None):
-        """Status and body of an answer."""
-        request = urllib.request.Request(
-            f'{self._url}/{path}', method=method,
-            data=None if body is None else jsonutils.dump_as_bytes(body),
-            headers={'Content-Type': 'application/json',
-                     'OpenStack-API-Version': 'volume 3.8'})
-        try:
-            with urllib.request.urlopen(
-                    request, timeout=test_standalone.PATIENCE) as answer:
-                return answer.status, jsonutils.loads(answer.read() or 'null')
-        except urllib.error.HTTPError as error:
-            return error.code, jsonutils.loads(error.read())
-
-
-class TestService(base.BaseTestCase):
+class TestService(serving.Asking, base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
         self.pool = self.useFixture(ceph.Pool())
-        self.service = self.useFixture(Service(self.pool))
+        self.service = self.useFixture(serving.Service(f"""
+volume_driver = rbd
+rbd_ceph_conf = {self.pool.conf}
+rbd_pool = {self.pool.name}
+rbd_op_timeout = {OP_TIMEOUT}
+"""))
 
     def volume(self, *names):
         """The id and the image of a volume, with foreign snapshots."""
-        status, answer = self.service.ask(
-            'POST', 'volumes', {'volume': {'size': 1}})
-        self.assertEqual(202, status, answer)
-        volume = self.settle('volumes', answer['volume']['id'])
-        self.assertEqual('available', volume['status'])
-        image = f'volume-{volume["id"]}'
+        volume_id = self.new_volume()
+        image = f'volume-{volume_id}'
         with self.pool.open(image) as opened:
             for name in names:
                 opened.write(name.encode(), 0)
                 opened.create_snap(name)
-        return volume['id'], image
-
-    def settle(self, what, item_id):
-        """A volume or snapshot, once it is no longer being made."""
-        end = time.monotonic() + test_standalone.PATIENCE
-        while True:
-            status, answer = self.service.ask('GET', f'{what}/{item_id}')
-            self.assertEqual(200, status, answer)
-            (item,) = answer.values()
-            if item['status'] != 'creating':
-                return item
-            self.assertLess(time.monotonic(), end,
-                            self.service.process.log)
-            time.sleep(0.1)
-
-    def wait_until_gone(self, what, item_id):
-        end = time.monotonic() + test_standalone.PATIENCE
-        while self.service.ask('GET', f'{what}/{item_id}')[0] != 404:
-            self.assertLess(time.monotonic(), end,
-                            self.service.process.log)
-            time.sleep(0.1)
-
-    def listed(self):
-        """(image, name) → entry."""
-        status, answer = self.service.ask(
-            'GET', f'manageable_snapshots/detail?host={HOST}')
-        self.assertEqual(200, status, answer)
-        return {(each['source_reference']['source-name'],
-                 each['reference']['source-name']): each
-                for each in answer['manageable-snapshots']}
-
-    def adopt(self, volume_id, ref):
-        status, answer = self.service.ask('POST', 'manageable_snapshots', {
-            'snapshot': {'volume_id': volume_id, 'ref': ref}})
-        self.assertEqual(202, status, answer)
-        return answer['snapshot']['id']
+        return volume_id, image
 
     def test_list_adopt_unmanage_and_delete(self):
         volume_id, image = self.volume('mine', 'other')
@@ -166,19 +73,14 @@ class TestService(base.BaseTestCase):
         self.assertIn(f'snapshot {snapshot_id} manages it already',
                       again['metadata']['manage_error'])
 
-        status, answer = self.service.ask(
-            'POST', f'snapshots/{snapshot_id}/action', {'os-unmanage': None})
-        self.assertEqual(202, status, answer)
-        self.wait_until_gone('snapshots', snapshot_id)
+        self.unmanage(snapshot_id)
         entry = self.listed()[image, f'snapshot-{snapshot_id}']
         self.assertTrue(entry['safe_to_manage'], entry)
         adopted = self.adopt(volume_id, entry['reference'])
         self.assertEqual(
             'available', self.settle('snapshots', adopted)['status'])
 
-        status, answer = self.service.ask('DELETE', f'snapshots/{adopted}')
-        self.assertEqual(202, status, answer)
-        self.wait_until_gone('snapshots', adopted)
+        self.delete(adopted)
         self.assertEqual({'other': ids['other']}, self.pool.snapshots(image))
 
     def test_adoptions_that_are_refused(self):
@@ -211,7 +113,7 @@ class TestService(base.BaseTestCase):
         with self.pool.stopped_osd():
             started = time.monotonic()
             status, answer = self.service.ask(
-                'GET', f'manageable_snapshots?host={HOST}')
+                'GET', f'manageable_snapshots?host={serving.HOST}')
             self.assertEqual(504, status, answer)
             (fault,) = answer.values()
             self.assertIn('images did not answer within', fault['message'])
