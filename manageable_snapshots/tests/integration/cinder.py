@@ -196,6 +196,18 @@ class Stack:
         import rbd
         rbd.RBD().create(self.pool, name, size)
 
+    def clone(self, name: str, snapshot: str, new: str) -> None:
+        """Make an image of a snapshot, as somebody would past Cinder."""
+        import rbd
+        with self.image(name) as image:
+            image.protect_snap(snapshot)
+        rbd.RBD().clone(self.pool, name, snapshot, self.pool, new,
+                        features=rbd.RBD_FEATURE_LAYERING)
+
+    def remove_image(self, name: str) -> None:
+        import rbd
+        rbd.RBD().remove(self.pool, name)
+
     def put(self, volume_id: str, *names: str) -> None:
         """Snapshots of a volume that nobody manages."""
         with self.image(f'volume-{volume_id}') as image:
