@@ -293,8 +293,10 @@ inventory_max_age = 0
         for volume_id in volume_ids:
             self.stack.put(volume_id, 'snap-0')
         for volume_id in volume_ids:
+            with self.stack.image(f'volume-{volume_id}') as image:
+                number = image.snap_get_id('snap-0')
             ref = {'source-name': 'snap-0',
-                   'source-id': f'volume-{volume_id}/snap-0'}
+                   'source-id': f'volume-{volume_id}@{number}'}
             status, snapshot = self.stack.adopt(volume_id, ref)
             self.assertEqual(202, status, snapshot)
             self.stack.wait('snapshot', snapshot['id'], 'available')
