@@ -50,8 +50,10 @@ def new() -> cfg.ConfigOpts:
     # Not set_defaults: what that one changes is the whole process's.
     for group, options in policy_options.list_opts():
         conf.register_opts(options, group=group)
-    # Older releases of oslo.policy read JSON by default.
+    # Older releases of oslo.policy read JSON by default, and let old rules
+    # count beside the new.
     conf.set_default('policy_file', 'policy.yaml', group='oslo_policy')
+    conf.set_default('enforce_new_defaults', True, group='oslo_policy')
     for module in _MODULES:
         for group, options in module.list_opts():
             conf.register_opts(

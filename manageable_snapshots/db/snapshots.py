@@ -280,7 +280,8 @@ def make_available(session: orm.Session, snapshot_id: str, *,
     if display_name:
         query.update(session, models.Snapshot,
                      models.Snapshot.id == snapshot_id,
-                     sa.func.coalesce(models.Snapshot.display_name, '') == '',
+                     sa.or_(models.Snapshot.display_name.is_(None),
+                            models.Snapshot.display_name == ''),
                      display_name=_fitting(display_name))
     for key, value in (metadata or {}).items():
         _set_metadata(session, snapshot_id, _fitting(key),

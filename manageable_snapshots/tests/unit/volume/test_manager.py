@@ -186,8 +186,9 @@ class ListTest(ManagerTestCase):
         sa.event.listen(self.database.engine, 'before_cursor_execute',
                         lambda *args: queries.append(args[2]))
         self.assertEqual(3, len(self.list()))
+        # A connection may be tried first, which is no query.
         self.assertEqual(1, len([query for query in queries
-                                 if query.startswith('SELECT')]), queries)
+                                 if 'FROM ' in query]), queries)
 
     def owners(self):
         return {entry['source_reference']['source-name']: entry['cinder_id']
