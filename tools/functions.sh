@@ -113,6 +113,15 @@ clients_ready() {  # OpenStack's clients, in .venv-clients
         python-cinderclient "$@"
 }
 
+cinder_ready() {  # cinder_ready VENV RELEASE PACKAGE...: a Cinder, with us
+    local venv=$1 release=$2 pins=$ROOT/tools/constraints/cinder-${2%%.*}.txt
+    shift 2
+    [ -x "$venv/bin/cinder-manage" ] || (( ${release%%.*} > 24 )) ||
+        compiler_ready
+    virtualenv "$venv" -c "$pins" "cinder==$release" "$@"
+    virtualenv "$venv" -c "$pins" -e "$ROOT"
+}
+
 ceph_bindings() {  # ceph_bindings VENV: Debian's, which are for its own Python
     local folder=/usr/lib/python3/dist-packages suffix
     debian python3-rbd python3-rados
