@@ -226,7 +226,8 @@ class Adopter:
     def _fail(self, context: request_context.RequestContext,
               snapshot_id: str, error: Exception) -> None:
         reason = self._reason(error)
-        expected = isinstance(error, exception.ManageableSnapshotsException)
+        expected = isinstance(error, (
+            exception.ManageableSnapshotsException, NotImplementedError))
         LOG.error('Adopting snapshot %s failed: %s', snapshot_id, reason,
                   exc_info=None if expected else error)
         try:

@@ -13,6 +13,8 @@
 
 """Cinder's volume manager and its LVM driver, with this project, on real LVM.
 
+And its NFS driver, on a real share.
+
 The manager is called as Cinder's service calls it when a message comes, with
 Cinder's objects. Around it are an SQLite file and a transport in memory: what
 goes over the wire is tested where there is a broker, and in the virtual
@@ -22,6 +24,8 @@ machine that has LVM everything takes its time. The Python is that of a Cinder.
 import hashlib
 import importlib.util
 import os
+import shlex
+import subprocess
 import unittest
 import uuid
 
@@ -36,7 +40,7 @@ state_path = {folder}
 host = devhost
 transport_url = fake:/
 volume_manager = manageable_snapshots.volume.cinder.VolumeManager
-enabled_backends = disks
+enabled_backends = {backend}
 [coordination]
 backend_url = file://{folder}
 [oslo_concurrency]
@@ -45,12 +49,24 @@ lock_path = {folder}
 connection = sqlite:///{folder}/cinder.sqlite
 [manageable_snapshots]
 inventory_max_age = 0
-[disks]
+[{backend}]
+"""
+
+DISKS = """
 volume_driver = cinder.volume.drivers.lvm.LVMVolumeDriver
 volume_group = {group}
 lvm_type = {type}
 volume_clear = none
 manageable_snapshots_native = {native}
+"""
+
+SHARES = """
+volume_driver = cinder.volume.drivers.nfs.NfsDriver
+nfs_shares_config = {folder}/shares
+nfs_mount_point_base = {folder}/mounts
+nfs_mount_options = vers=4.2
+nas_secure_file_operations = false
+nas_secure_file_permissions = false
 """
 
 #: bytes that tell one content from another
@@ -60,12 +76,12 @@ LENGTH = 65536
 class Host:
     """One backend of a volume service, as its process sets it up.
 
-    :param group: the volume group
+    :param backend: its section
+    :param lines: what that one says
     :param folder: for its files
     """
 
-    def __init__(self, group: lvm_group.VolumeGroup, folder: str, *,
-                 thin: bool, native: bool) -> None:
+    def __init__(self, backend: str, lines: str, folder: str) -> None:
         os.environ['OS_CINDER_DISABLE_EVENTLET_PATCHING'] = '1'
         # First of all, as in the service: it chooses between threads and
         # eventlet, and registers options.
@@ -76,14 +92,13 @@ class Host:
         from cinder import objects
         from cinder import privsep
         from cinder import rpc
+        from os_brick import privileged as brick_privileged
         from oslo_config import cfg
         from oslo_utils import importutils
 
         path = os.path.join(folder, 'cinder.conf')
         with open(path, 'w') as file:
-            file.write(CONF.format(
-                folder=folder, group=group.name, native=native,
-                type='thin' if thin else 'default'))
+            file.write(CONF.format(folder=folder, backend=backend) + lines)
         objects.register_all()
         cfg.CONF(['--config-file', path], project='cinder',
                  default_config_dirs=[])
@@ -92,32 +107,35 @@ class Host:
         coordination.COORDINATOR.start()
         # This is root already.
         privsep.sys_admin_pctxt.set_client_mode(False)
+        brick_privileged.default.set_client_mode(False)
         self._objects = objects
         self.context = context.get_admin_context()
         self.context.project_id = self.context.user_id = uuid.uuid4().hex
         manager = importutils.import_class(cfg.CONF.volume_manager)
+        self._host = f'devhost@{backend}'
         objects.Service(
-            self.context, host='devhost@disks', binary='cinder-volume',
+            self.context, host=self._host, binary='cinder-volume',
             topic='cinder-volume', report_count=0, disabled=False,
             availability_zone='nova',
             rpc_current_version=manager.RPC_API_VERSION,
             object_current_version='1.39').create()
         service = objects.Service.get_by_args(
-            self.context, 'devhost@disks', 'cinder-volume')
-        self.manager = manager(host='devhost@disks', service_name='disks')
+            self.context, self._host, 'cinder-volume')
+        self.manager = manager(host=self._host, service_name=backend)
         self.manager.init_host(added_to_cluster=False, service_id=service.id)
         self.manager.init_host_with_rpc()
 
     def volume(self):
         """A volume that Cinder's driver has made."""
         volume = self._objects.Volume(
-            self.context, host='devhost@disks#disks', size=1,
+            self.context, host=f'{self._host}#pool', size=1,
             project_id=self.context.project_id,
             user_id=self.context.user_id, status='available',
             display_name='volume', availability_zone='nova',
             volume_type_id=self._volume_type())
         volume.create()
-        self.manager.driver.create_volume(volume)
+        volume.update(self.manager.driver.create_volume(volume) or {})
+        volume.save()
         return volume
 
     def _volume_type(self):
@@ -153,6 +171,18 @@ class Host:
                 self.context, None, 1000, 0, ['reference'], ['asc'])}
 
 
+def new_folder() -> str:
+    """A folder for a Cinder's files.
+
+    :raises unittest.SkipTest: there is no Cinder here
+    """
+    if importlib.util.find_spec('cinder') is None:
+        raise unittest.SkipTest('This is not the Python of a Cinder.')
+    folder = fixtures.TempDir()
+    folder.setUp()
+    return folder.path
+
+
 class InCinder:
 
     thin = False
@@ -161,13 +191,11 @@ class InCinder:
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        if importlib.util.find_spec('cinder') is None:
-            raise unittest.SkipTest('This is not the Python of a Cinder.')
+        folder = new_folder()
         cls.group = lvm_group.VolumeGroup(cls.thin)
-        folder = fixtures.TempDir()
-        folder.setUp()
-        cls.host = Host(cls.group, folder.path, thin=cls.thin,
-                        native=cls.native)
+        cls.host = Host('disks', DISKS.format(
+            group=cls.group.name, native=cls.native,
+            type='thin' if cls.thin else 'default'), folder)
 
     def setUp(self):
         super().setUp()
@@ -258,3 +286,59 @@ class OwnTest(InCinder, base.BaseTestCase):
     """With Cinder's driver, which does not look at the origin."""
 
     native = False
+
+
+class NfsTest(base.BaseTestCase):
+    """A driver that can neither list nor adopt, on a real share.
+
+    The kernel that has LVM has NFS as well.
+    """
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        folder = new_folder()
+        root = os.path.join(folder, 'root')
+        share(root)
+        # The root itself is none to Cinder's driver.
+        cls.export = os.path.join(root, 'export')
+        os.mkdir(cls.export)
+        with open(os.path.join(folder, 'shares'), 'w') as file:
+            file.write('127.0.0.1:/export\n')
+        cls.host = Host('shares', SHARES.format(folder=folder), folder)
+
+    def test_list(self):
+        # What Cinder is to run on it chooses before this is imported.
+        import oslo_messaging
+        error = self.assertRaises(
+            oslo_messaging.ExpectedException, self.host.listed)
+        self.assertEqual('The driver NfsDriver cannot list snapshots.',
+                         error.exc_info[1].msg)
+
+    def test_adopt(self):
+        volume = self.host.volume()
+        self.assertEqual([volume.name], os.listdir(self.export))
+        snapshot = self.host.adopt(volume, {'source-name': 'old'})
+        self.assertEqual('error', snapshot.status)
+        self.assertEqual('The driver NfsDriver cannot adopt snapshots.',
+                         snapshot.metadata['manage_error'])
+
+
+def share(folder):
+    """Make a file system, and share it by NFS."""
+    disk = f'{folder}.disk'
+    os.mkdir(folder)
+    with open(disk, 'xb') as file:
+        file.truncate(4 * 2**30)
+    for command in (
+            'modprobe --all nfsd nfsv4',
+            f'mke2fs -q -t ext4 {disk}', f'mount -o loop {disk} {folder}',
+            'mount -t nfsd nfsd /proc/fs/nfsd',
+            'mkdir -p /var/lib/nfs/v4recovery /run/rpc_pipefs',
+            'exportfs -o rw,no_root_squash,insecure,fsid=0 '
+            f'127.0.0.1:{folder}',
+            # Whoever opens a file waits for so long, else 90 seconds.
+            'rpc.nfsd --no-nfs-version 3 --grace-time 10 4',
+            'rpc.mountd --no-nfs-version 3'):
+        subprocess.run(shlex.split(command), check=True,
+                       timeout=lvm_group.PATIENCE)
