@@ -38,12 +38,10 @@ import dataclasses
 import errno
 import fcntl
 import os
-import re
 import stat
 import time
 from typing import Any
 from typing import NoReturn
-import urllib.parse
 import uuid
 
 from oslo_config import cfg
@@ -51,11 +49,11 @@ from oslo_log import log as logging
 from oslo_utils import units
 
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import encoding
 from manageable_snapshots.drivers import native
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
-from manageable_snapshots import version
 
 LOG = logging.getLogger(__name__)
 
@@ -89,8 +87,6 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
         self._path = os.path.abspath(
             conf[backend].directory_path
             or os.path.join(conf.state_path, backend))
-        # By which Cinder's scheduler calls the one pool of a backend.
-        self._name = conf[backend].volume_backend_name or backend
 
     def do_setup(self, context: Any) -> None:
         """Make the folders that are missing; remove what a crash left.
@@ -135,13 +131,13 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
                 for entry in entries:
                     for found in _scan_volume(
                             os.fsencode(entry.name), volumes, parents):
-                        yield dataclasses.replace(found, pool=self._name)
+                        yield dataclasses.replace(found, pool=self.pool_name)
 
     def managed_name(self, existing_ref: base.Reference) -> str | None:
         if 'source-id' not in existing_ref:
             return existing_ref.get('source-name')
         try:
-            return _shown(_split(existing_ref['source-id'])[1])
+            return encoding.shown(_split(existing_ref['source-id'])[1])
         except ValueError:
             return None
 
@@ -242,21 +238,8 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
     def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
         with self._storage():
             space = os.statvfs(self._path)
-        return {
-            'volume_backend_name': self._name,
-            'vendor_name': 'Open Source',
-            'driver_version': version.version_string(),
-            'storage_protocol': 'file',
-            'total_capacity_gb': round(
-                space.f_blocks * space.f_frsize / units.Gi, 2),
-            'free_capacity_gb': round(
-                space.f_bavail * space.f_frsize / units.Gi, 2),
-            'reserved_percentage': 0,
-            'thin_provisioning_support': True,
-            'thick_provisioning_support': False,
-            'multiattach': False,
-            'QoS_support': False,
-        }
+        return self.stats('file', space.f_blocks * space.f_frsize,
+                          space.f_bavail * space.f_frsize, thin=True)
 
     def _look_up(self, snapshot: Any,
                  existing_ref: Any) -> tuple[bytes, int]:
@@ -274,7 +257,8 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
         if parent not in (None, volume):
             self._refuse(ref, _(
                 'it is a snapshot of volume %(parent)s, not of %(volume)s'
-            ) % {'parent': _shown(parent), 'volume': snapshot.volume.name})
+            ) % {'parent': encoding.shown(parent),
+                 'volume': snapshot.volume.name})
         with self._open(VOLUMES) as volumes, \
                 self._open(SNAPSHOTS) as parents:
             reason = _volume_fault(volume, volumes)
@@ -394,23 +378,9 @@ def _checked(name: bytes) -> bytes:
     return name
 
 
-def _shown(name: bytes) -> str:
-    return name.decode('utf-8', 'backslashreplace')
-
-
 def _join(volume: bytes, name: bytes) -> str:
-    """The id of a snapshot: its path below ``snapshots``.
-
-    What is not text, and what would be taken for something else, is
-    percent-encoded.
-    """
-    return '/'.join(
-        re.sub('[%\x00-\x1f\x7f-\x9f\udc80-\udcff]',
-               lambda match: ''.join(
-                   f'%{byte:02X}' for byte in match.group().encode(
-                       'utf-8', 'surrogateescape')),
-               part.decode('utf-8', 'surrogateescape'))
-        for part in (volume, name))
+    """The id of a snapshot: its path below ``snapshots``."""
+    return f'{encoding.quote(volume)}/{encoding.quote(name)}'
 
 
 def _split(source_id: str) -> tuple[bytes, bytes]:
@@ -421,8 +391,8 @@ def _split(source_id: str) -> tuple[bytes, bytes]:
     volume, slash, name = source_id.partition('/')
     if not slash:
         raise ValueError(_('source-id is not of the form VOLUME/SNAPSHOT'))
-    return (_checked(urllib.parse.unquote_to_bytes(volume)),
-            _checked(urllib.parse.unquote_to_bytes(name)))
+    return (_checked(encoding.unquote(volume)),
+            _checked(encoding.unquote(name)))
 
 
 def _parse(ref: base.Reference) -> tuple[bytes | None, bytes]:
@@ -432,7 +402,8 @@ def _parse(ref: base.Reference) -> tuple[bytes | None, bytes]:
     """
     if 'source-id' in ref:
         volume, name = _split(ref['source-id'])
-        if ref.get('source-name', _shown(name)) != _shown(name):
+        shown = encoding.shown(name)
+        if ref.get('source-name', shown) != shown:
             raise ValueError(_('source-name and source-id do not belong '
                                'together'))
         return volume, name
@@ -448,7 +419,7 @@ def _missing(name: bytes, volume: str, parents: int) -> str:
             os.stat(name, dir_fd=folder, follow_symlinks=False)
             return _('it is a snapshot of volume %(parent)s, not of '
                      '%(volume)s') % {
-                         'parent': _shown(parent), 'volume': volume}
+                         'parent': encoding.shown(parent), 'volume': volume}
     return _('volume %s has no such snapshot') % volume
 
 
@@ -483,14 +454,14 @@ def _scan_volume(volume: bytes, volumes: int,
             found = list(_entries(volume, folder))
     except OSError as error:
         LOG.warning('Leaving the snapshots of %s out of the list: %s',
-                    _shown(volume), error.strerror)
+                    encoding.shown(volume), error.strerror)
         return
     for name, status in found:
         reason = _file_fault(status) or fault
         yield base.BackendSnapshot(
-            reference={'source-name': _shown(name),
+            reference={'source-name': encoding.shown(name),
                        'source-id': _join(volume, name)},
-            source_reference={'source-name': _shown(volume)},
+            source_reference={'source-name': encoding.shown(volume)},
             size=base.gibibytes(status.st_size),
             safe_to_manage=reason is None,
             reason_not_safe=reason)

@@ -41,7 +41,6 @@ import uuid
 from oslo_concurrency import processutils
 from oslo_config import cfg
 from oslo_log import log as logging
-from oslo_utils import units
 
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import native
@@ -50,7 +49,6 @@ from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import names
 from manageable_snapshots import reference
-from manageable_snapshots import version
 
 LOG = logging.getLogger(__name__)
 
@@ -158,7 +156,7 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
                 safe_to_manage=found.fault is None,
                 reason_not_safe=found.fault,
                 extra_info=found.extra_info,
-                pool=self._options.volume_backend_name or self.backend)
+                pool=self.pool_name)
 
     def managed_name(self, existing_ref: base.Reference) -> str | None:
         """What the row of a snapshot would call it.
@@ -270,20 +268,7 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
         else:
             group = self._report('vgs', 'vg', ('vg_size', 'vg_free'))[0]
             total, free = int(group['vg_size']), int(group['vg_free'])
-        return {
-            'volume_backend_name': (
-                self._options.volume_backend_name or self.backend),
-            'vendor_name': 'Open Source',
-            'driver_version': version.version_string(),
-            'storage_protocol': 'local',
-            'total_capacity_gb': round(total / units.Gi, 2),
-            'free_capacity_gb': round(free / units.Gi, 2),
-            'reserved_percentage': 0,
-            'thin_provisioning_support': thin,
-            'thick_provisioning_support': not thin,
-            'multiattach': False,
-            'QoS_support': False,
-        }
+        return self.stats('local', total, free, thin=thin)
 
     def lvrename(self, group: str, old: str, new: str) -> None:
         """Rename an LV by the command of that name.

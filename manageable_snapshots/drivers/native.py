@@ -16,8 +16,11 @@ import abc
 from collections.abc import Iterator
 from typing import Any
 
+from oslo_utils import units
+
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import paging
+from manageable_snapshots import version
 
 
 class NativeDriver(base.SnapshotDriver):
@@ -44,6 +47,37 @@ class NativeDriver(base.SnapshotDriver):
     @abc.abstractmethod
     def is_adopted(self, snapshot: Any) -> bool:
         """Whether the backend has a snapshot of the row's name and volume."""
+
+    @property
+    def pool_name(self) -> str:
+        """How Cinder's scheduler calls the one pool that the backend has."""
+        return self.conf[self.backend].volume_backend_name or self.backend
+
+    def stats(self, protocol: str, total: float | None, free: float | None,
+              *, thin: bool) -> dict[str, Any]:
+        """What the backend offers, for ``get_volume_stats``.
+
+        :param protocol: by which its volumes are reached
+        :param total: bytes; None: not known now
+        :param free: bytes, likewise
+        :param thin: whether a volume takes no more room than it needs
+        """
+        total_gb, free_gb = (
+            'unknown' if size is None else round(size / units.Gi, 2)
+            for size in (total, free))
+        return {
+            'volume_backend_name': self.pool_name,
+            'vendor_name': 'Open Source',
+            'driver_version': version.version_string(),
+            'storage_protocol': protocol,
+            'total_capacity_gb': total_gb,
+            'free_capacity_gb': free_gb,
+            'reserved_percentage': 0,
+            'thin_provisioning_support': thin,
+            'thick_provisioning_support': not thin,
+            'multiattach': False,
+            'QoS_support': False,
+        }
 
     def get_manageable_snapshots(
             self, cinder_snapshots: list[Any], marker: Any, limit: int,

@@ -36,13 +36,13 @@ from oslo_log import log as logging
 from oslo_utils import units
 
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import encoding
 from manageable_snapshots.drivers import native
 from manageable_snapshots.drivers import rbd_images
 from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
-from manageable_snapshots import version
 
 LOG = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
             if image.error is not None:
                 LOG.warning('Leaving the snapshots of image %s of backend %s '
                             'out of the list: %s',
-                            reference.shown(rbd_images.text(image.name)),
+                            reference.shown(encoding.shown(image.name)),
                             self.backend, image.error)
             for snapshot in image.snapshots:
                 yield self._entry(image, snapshot,
@@ -122,7 +122,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
         try:
             image, snapshot_id = rbd_images.split(
                 existing_ref.get('source-id', ''))
-            return rbd_images.text(self._run_in_pool(
+            return encoding.shown(self._run_in_pool(
                 rbd_images.look_up, image, None, snapshot_id).name)
         except rbd_images.Refused:
             return None
@@ -206,33 +206,14 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
             raise exception.InvalidSnapshot(reason=str(error)) from error
 
     def get_volume_stats(self, refresh: bool = False) -> dict[str, Any]:
-        total: float | str = 'unknown'
-        free: float | str = 'unknown'
         space = self._run(rbd_images.space, self._options.rbd_pool)
-        if space is not None:
-            total = round(sum(space) / units.Gi, 2)
-            free = round(space[1] / units.Gi, 2)
-        return {
-            'volume_backend_name': self._pool_name,
-            'vendor_name': 'Open Source',
-            'driver_version': version.version_string(),
-            'storage_protocol': 'ceph',
-            'total_capacity_gb': total,
-            'free_capacity_gb': free,
-            'reserved_percentage': 0,
-            'thin_provisioning_support': True,
-            'thick_provisioning_support': False,
-            'multiattach': False,
-            'QoS_support': False,
-        }
+        total, free = (None, None) if space is None else (
+            sum(space), space[1])
+        return self.stats('ceph', total, free, thin=True)
 
     @property
     def _place(self) -> tuple[str, str]:
         return self._options.rbd_pool, self._options.rbd_namespace
-
-    @property
-    def _pool_name(self) -> str:
-        return self._options.volume_backend_name or self.backend
 
     def _entry(self, image: rbd_images.Image, snapshot: rbd_images.Snapshot,
                clones: int) -> base.BackendSnapshot:
@@ -242,14 +223,14 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
         if clones:
             extra['clones'] = str(clones)
         return base.BackendSnapshot(
-            reference={'source-name': rbd_images.text(snapshot.name),
+            reference={'source-name': encoding.shown(snapshot.name),
                        'source-id': rbd_images.join(image.name, snapshot.id)},
-            source_reference={'source-name': rbd_images.text(image.name)},
+            source_reference={'source-name': encoding.shown(image.name)},
             size=base.gibibytes(snapshot.size),
             safe_to_manage=snapshot.fault is None,
             reason_not_safe=snapshot.fault,
             extra_info=extra or None,
-            pool=self._pool_name)
+            pool=self.pool_name)
 
     def _wanted(self, snapshot: Any, existing_ref: Any
                 ) -> tuple[base.Reference,
@@ -269,7 +250,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
                     raise rbd_images.Refused(_(
                         'it is a snapshot of image %(parent)s, not of '
                         '%(image)s') % {
-                            'parent': reference.shown(rbd_images.text(parent)),
+                            'parent': reference.shown(encoding.shown(parent)),
                             'image': snapshot.volume.name})
             if 'source-name' in ref:
                 name = ref['source-name']

@@ -44,9 +44,9 @@ import json
 import re
 import struct
 from typing import Any
-import urllib.parse
 import uuid
 
+from manageable_snapshots.drivers import encoding
 from manageable_snapshots.drivers import threads
 from manageable_snapshots.i18n import _
 
@@ -115,22 +115,9 @@ class Image:
     error: str | None = None
 
 
-def text(name: bytes) -> str:
-    return name.decode('utf-8', 'backslashreplace')
-
-
 def join(image: bytes, snapshot_id: int) -> str:
-    """The id of a snapshot, for a reference.
-
-    What is not text, and what would be taken for something else, is
-    percent-encoded.
-    """
-    text = re.sub(
-        '[%\x00-\x1f\x7f-\x9f\udc80-\udcff]',
-        lambda match: ''.join(f'%{byte:02X}' for byte in match.group().encode(
-            'utf-8', 'surrogateescape')),
-        image.decode('utf-8', 'surrogateescape'))
-    return f'{text}@{snapshot_id}'
+    """The id of a snapshot, for a reference."""
+    return f'{encoding.quote(image)}@{snapshot_id}'
 
 
 def split(source_id: str) -> tuple[bytes, int]:
@@ -141,7 +128,7 @@ def split(source_id: str) -> tuple[bytes, int]:
     image, _at, snapshot_id = source_id.rpartition('@')
     if not image or not re.fullmatch('[0-9]{1,20}', snapshot_id):
         raise Refused(_('source-id is not of the form IMAGE@ID'))
-    return urllib.parse.unquote_to_bytes(image), int(snapshot_id)
+    return encoding.unquote(image), int(snapshot_id)
 
 
 def errno_of(error: Any) -> int | None:
@@ -352,7 +339,7 @@ def _find(pool: Any, image: Any, name: str | None,
                     found.name == name.encode()):
                 return found
         elif found.id == snapshot_id:
-            if name not in (None, text(found.name)):
+            if name not in (None, encoding.shown(found.name)):
                 raise Refused(_(
                     'source-name and source-id do not belong together'))
             return found

@@ -1,0 +1,37 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Names that a storage has, any bytes, as text and back."""
+
+import re
+import urllib.parse
+
+# What is not text, what does not show, and what would be taken for an escape.
+_ESCAPED = re.compile('[%\x00-\x1f\x7f-\x9f\udc80-\udcff]')
+
+
+def shown(name: bytes) -> str:
+    """A name for people, and for a ``source-name``: text as it is."""
+    return name.decode('utf-8', 'backslashreplace')
+
+
+def quote(name: bytes) -> str:
+    """A name for a ``source-id``: no other one has the same text."""
+    return _ESCAPED.sub(
+        lambda match: ''.join(f'%{byte:02X}' for byte in match.group().encode(
+            'utf-8', 'surrogateescape')),
+        name.decode('utf-8', 'surrogateescape'))
+
+
+def unquote(text: str) -> bytes:
+    """The name of which :func:`quote` made a text."""
+    return urllib.parse.unquote_to_bytes(text)
