@@ -29,9 +29,8 @@ import uuid
 import fixtures
 from oslo_concurrency import processutils
 
-from manageable_snapshots import conf as configuration
 from manageable_snapshots.drivers import base
-from manageable_snapshots.drivers import loader
+from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.integration import servers
 
 try:
@@ -78,14 +77,9 @@ class Pool(fixtures.Fixture):
 
     def driver(self, **options: Any) -> base.SnapshotDriver:
         """The driver, set up, as backend ``images``."""
-        conf = configuration.new()
-        loader.register_options(conf, 'images')
-        options = {'volume_driver': 'rbd', 'rbd_pool': self.name,
-                   'rbd_ceph_conf': self.conf, 'rbd_op_timeout': 5, **options}
-        for option, value in options.items():
-            conf.set_override(option, value, 'images')
-        conf([], default_config_files=[])
-        driver = loader.load(conf, 'images')
+        driver = conformance.load_driver('images', 'rbd', **{
+            'rbd_pool': self.name, 'rbd_ceph_conf': self.conf,
+            'rbd_op_timeout': 5, **options})
         driver.do_setup(None)
         driver.check_for_setup_error()
         return driver

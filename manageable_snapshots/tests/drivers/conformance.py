@@ -44,7 +44,9 @@ from typing import Any
 from unittest import mock
 import uuid
 
+from manageable_snapshots import conf as configuration
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import loader
 from manageable_snapshots import exception
 from manageable_snapshots import reference
 
@@ -105,8 +107,38 @@ def snapshot_row(volume: Row) -> Row:
                provider_location=None)
 
 
+def load_driver(backend: str, driver: str,
+                **options: Any) -> base.SnapshotDriver:
+    """A driver as a configuration file would have it, not set up.
+
+    :param backend: the backend's section
+    :param driver: its ``volume_driver``
+    :param options: what else the section says
+    """
+    conf = configuration.new()
+    loader.register_options(conf, backend)
+    for name, value in {'volume_driver': driver, **options}.items():
+        conf.set_override(name, value, backend)
+    conf([], default_config_files=[])
+    return loader.load(conf, backend)
+
+
 class Crash(BaseException):
     """The process is gone; nothing that catches exceptions sees this."""
+
+
+class Refusals:
+    """For a test case whose driver is ``driver``."""
+
+    def assertNotAdoptable(self, volume: Row, ref: Any, reason: str) -> None:
+        """A reference of a volume's is refused, for just this reason."""
+        row = snapshot_row(volume)
+        for method in (self.driver.manage_existing_snapshot_get_size,
+                       self.driver.manage_existing_snapshot):
+            error = self.assertRaises(
+                exception.ManageExistingInvalidReference, method, row, ref)
+            self.assertEqual(reason, error.reason)
+            self.assertTrue(error.msg.endswith(f': {reason}'), error.msg)
 
 
 class DriverConformance(abc.ABC):

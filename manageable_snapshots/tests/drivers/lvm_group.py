@@ -29,9 +29,8 @@ import uuid
 
 from oslo_utils import units
 
-from manageable_snapshots import conf as configuration
-from manageable_snapshots.drivers import loader
-from manageable_snapshots.drivers import lvm as lvm_driver
+from manageable_snapshots.drivers import base
+from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.integration import servers
 
 #: names that LVM allows, and that are not what one expects
@@ -76,17 +75,13 @@ class VolumeGroup:
             (f'lvcreate --type thin-pool --size 64g --name {self.name}-pool '
              f'{self.name}',) if thin else ()))
 
-    def driver(self, **options: Any) -> lvm_driver.LVMDriver:
+    def driver(self, **options: Any) -> base.SnapshotDriver:
         """A driver of the group, not set up.
 
         :param options: of the backend
         """
-        conf = configuration.new()
-        loader.register_options(conf, 'disks')
-        for name, value in {'volume_group': self.name, **options}.items():
-            conf.set_override(name, value, 'disks')
-        conf([], default_config_files=[])
-        return lvm_driver.LVMDriver(conf, 'disks')
+        return conformance.load_driver(
+            'disks', 'lvm', **{'volume_group': self.name, **options})
 
     def remove(self) -> None:
         lvm(f'vgremove --force --force --yes {self.name}')

@@ -20,9 +20,7 @@ import fixtures
 from oslo_utils import units
 from oslotest import base as test_base
 
-from manageable_snapshots import conf as configuration
 from manageable_snapshots.drivers import base
-from manageable_snapshots.drivers import loader
 from manageable_snapshots.tests.drivers import conformance
 
 
@@ -39,11 +37,8 @@ class TestDirectoryDriver(conformance.DriverConformance,
         super().setUp()
 
     def new_driver(self) -> base.SnapshotDriver:
-        conf = configuration.new()
-        loader.register_options(conf, 'pictures')
-        conf.set_override('directory_path', str(self.path), 'pictures')
-        conf([])
-        driver = loader.load(conf, 'pictures')
+        driver = conformance.load_driver(
+            'pictures', 'directory', directory_path=str(self.path))
         driver.do_setup(None)
         driver.check_for_setup_error()
         return driver

@@ -59,7 +59,7 @@ for line in sys.stdin:
 """
 
 
-class RBDTestCase(base.BaseTestCase):
+class RBDTestCase(conformance.Refusals, base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
@@ -104,14 +104,6 @@ class RBDTestCase(base.BaseTestCase):
             self.pool.snapshots(volume.name))
         self.assertTrue(self.driver.is_adopted(row))
         return row
-
-    def assertNotAdoptable(self, volume, ref, reason):
-        row = conformance.snapshot_row(volume)
-        for method in (self.driver.manage_existing_snapshot_get_size,
-                       self.driver.manage_existing_snapshot):
-            error = self.assertRaises(
-                exception.ManageExistingInvalidReference, method, row, ref)
-            self.assertEqual(reason, error.reason)
 
     def assertNotSafe(self, volume, name, reason):
         """It is listed as not safe, and cannot be adopted, for one reason."""

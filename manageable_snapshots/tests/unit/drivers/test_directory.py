@@ -53,7 +53,7 @@ def new_driver(path=None, **options):
     return directory.DirectoryDriver(conf, 'pictures')
 
 
-class DirectoryTestCase(test_base.BaseTestCase):
+class DirectoryTestCase(conformance.Refusals, test_base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
@@ -80,14 +80,6 @@ class DirectoryTestCase(test_base.BaseTestCase):
     def scan(self):
         return {entry.reference['source-name']: entry
                 for entry in self.driver.scan([])}
-
-    def assertNotAdoptable(self, volume, ref, reason):
-        row = conformance.snapshot_row(volume)
-        for method in (self.driver.manage_existing_snapshot_get_size,
-                       self.driver.manage_existing_snapshot):
-            error = self.assertRaises(
-                exception.ManageExistingInvalidReference, method, row, ref)
-            self.assertTrue(error.msg.endswith(f': {reason}'), error.msg)
 
 
 class TestSetup(DirectoryTestCase):

@@ -27,8 +27,6 @@ from oslo_concurrency import processutils
 from oslo_utils import units
 from oslotest import base as test_base
 
-from manageable_snapshots import conf as configuration
-from manageable_snapshots.drivers import loader
 from manageable_snapshots.drivers import lvm
 from manageable_snapshots.drivers import processes
 from manageable_snapshots import exception
@@ -121,12 +119,7 @@ class Group:
 
 
 def new_driver(group, **options):
-    conf = configuration.new()
-    loader.register_options(conf, 'disks')
-    for name, value in options.items():
-        conf.set_override(name, value, 'disks')
-    conf([], default_config_files=[])
-    driver = lvm.LVMDriver(conf, 'disks')
+    driver = conformance.load_driver('disks', 'lvm', **options)
     driver._runner = group
     return driver
 

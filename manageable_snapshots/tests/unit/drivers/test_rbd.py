@@ -20,8 +20,6 @@ import fixtures
 from oslo_utils import units
 from oslotest import base as test_base
 
-from manageable_snapshots import conf as configuration
-from manageable_snapshots.drivers import loader
 from manageable_snapshots.drivers import rbd as driver
 from manageable_snapshots.drivers import rbd_images
 from manageable_snapshots import exception
@@ -30,13 +28,8 @@ from manageable_snapshots.tests.unit.drivers import librbd
 
 
 def new_driver(**options):
-    conf = configuration.new()
-    loader.register_options(conf, 'images')
-    options = {'rbd_pool': 'volumes', 'rbd_op_timeout': 3, **options}
-    for name, value in options.items():
-        conf.set_override(name, value, 'images')
-    conf([], default_config_files=[])
-    made = driver.RBDDriver(conf, 'images')
+    made = conformance.load_driver('images', 'rbd', **{
+        'rbd_pool': 'volumes', 'rbd_op_timeout': 3, **options})
     made.do_setup(None)
     made.check_for_setup_error()
     return made
@@ -86,7 +79,7 @@ class TestConformance(conformance.DriverConformance, test_base.BaseTestCase):
                 if each['name'] == name.encode()]
 
 
-class RBDTestCase(test_base.BaseTestCase):
+class RBDTestCase(conformance.Refusals, test_base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
@@ -109,14 +102,6 @@ class RBDTestCase(test_base.BaseTestCase):
     def scan(self):
         return {entry.reference['source-name']: entry
                 for entry in self.driver.scan([])}
-
-    def assertNotAdoptable(self, volume, ref, reason):
-        row = conformance.snapshot_row(volume)
-        for method in (self.driver.manage_existing_snapshot_get_size,
-                       self.driver.manage_existing_snapshot):
-            error = self.assertRaises(
-                exception.ManageExistingInvalidReference, method, row, ref)
-            self.assertEqual(reason, error.reason)
 
     def assertNotSafe(self, volume, name, reason):
         entry = self.scan()[name]

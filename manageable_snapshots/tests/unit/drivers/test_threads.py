@@ -12,7 +12,6 @@
 
 """Calls that block, with and without eventlet."""
 
-import importlib.util
 import subprocess
 import sys
 import threading
@@ -103,11 +102,6 @@ class TestThreads(base.BaseTestCase):
 
 
 class TestThreadsOfEventlet(base.BaseTestCase):
-
-    def setUp(self):
-        super().setUp()
-        if importlib.util.find_spec('eventlet') is None:
-            self.skipTest('There is no eventlet.')
 
     def run_patched(self, *lines):
         ran = subprocess.run(
