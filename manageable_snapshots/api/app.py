@@ -14,6 +14,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+import urllib.parse
 from wsgiref import util
 
 from oslo_config import cfg
@@ -35,6 +36,9 @@ from manageable_snapshots.i18n import _
 from manageable_snapshots.rpc import client
 
 LOG = log.getLogger(__name__)
+
+#: what stays as it is in a URL that goes into the log
+_URL = "%/:?#[]@!$&'()*+,;= "
 
 
 class Application:
@@ -72,8 +76,8 @@ class Application:
         except Exception as error:
             response = responses.error(error)
         responses.complete(req, response)
-        LOG.info('%s %s returned with HTTP %s', req.method,
-                 util.request_uri(environ), response.status_int)
+        LOG.info('%s %s returned with HTTP %s', _one_line(req.method),
+                 _one_line(util.request_uri(environ)), response.status_int)
         return response(environ, start_response)
 
     def _answer(self, req: request.Request) -> webob.Response:
@@ -103,3 +107,11 @@ class Application:
             raise exception.Invalid(_('Malformed request url'))
         answer = handler(self, req, **path_args)
         return responses.json(answer) if isinstance(answer, dict) else answer
+
+
+def _one_line(text: str) -> str:
+    # A query string and a Host are what the client sent, unescaped.
+    if text.isascii() and text.isprintable():
+        return text
+    return urllib.parse.quote(
+        text, safe=_URL, encoding='latin-1', errors='replace')

@@ -73,6 +73,13 @@ class ApplicationTest(base.ApiTestCase):
             response.json)
         self.assertIn("KeyError: 'the secret'", self.log.output)
 
+    def test_a_request_is_one_line_of_the_log(self):
+        self.handle(GET=lambda app, req: {})
+        self.send('/x', environ={'QUERY_STRING': 'a=\x1b[2J\r\nb\x85\xe9',
+                                 'HTTP_HOST': 'evil\x9bhost'})
+        self.assertIn('GET http://evil%9Bhost/x?a=%1B[2J%0D%0Ab%85%E9 '
+                      'returned with HTTP 200\n', self.log.output)
+
     def test_an_error_of_ours_that_is_not_meant_for_users(self):
         def handler(app, req):
             raise exception.ConfigurationError(
