@@ -93,11 +93,26 @@ def key(ref: Mapping[str, str]) -> str:
     """A string that stands for a reference: equal, ordered, hashable alike.
 
     References are ordered by name first.
+
+    :raises TypeError: it is no mapping of strings
+    :raises ValueError: a string in it has a NUL, which no reference has
     """
-    # No reference has a NUL, and nothing sorts before it: names are compared
-    # as if they stood alone.
-    first = next((ref[name] for name in KEYS if name in ref), '')
-    return first + '\0' + json.dumps(dict(ref), sort_keys=True)
+    first = next((name for name in KEYS if name in ref), '')
+    # Nothing sorts before NUL: names are compared as if they stood alone.
+    text = '\0'.join((ref[first] if first else '', first, *(
+        word for name in sorted(ref) if name != first
+        for word in (name, ref[name]))))
+    if text.count('\0') != 2 * len(ref) - (1 if first else -1):
+        raise ValueError(shown(ref))
+    return text
+
+
+def from_key(text: str) -> Reference:
+    """The reference that a :func:`key` stands for."""
+    value, first, *rest = text.split('\0')
+    ref = {first: value} if first else {}
+    ref.update(zip(rest[::2], rest[1::2]))
+    return ref
 
 
 def matches(wanted: Mapping[str, str], listed: Mapping[str, str]) -> bool:

@@ -22,14 +22,18 @@ from manageable_snapshots import reference
 
 
 def to_next(conf: cfg.ConfigOpts, req: request.Request,
-            last: reference.Reference) -> list[dict[str, str]]:
+            last: reference.Reference,
+            size: int | None) -> list[dict[str, str]]:
     """The same request, for what comes after an entry.
 
     :param last: the page's last entry
+    :param size: its size, GiB, by which its place is known even if it is
+        gone by then
     """
     query = [(name, value) for name, value in req.GET.items()
-             if name not in ('marker', 'offset')]
+             if name not in ('marker', 'marker_size', 'offset')]
     query.append(('marker', json.dumps(last)))
+    query.append(('marker_size', str(-1 if size is None else size)))
     if 'offset' in req.GET:
         # openstacksdk sends what it has asked for with each page again,
         # unless the link has something else in its place.

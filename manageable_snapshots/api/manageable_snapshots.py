@@ -29,6 +29,7 @@ from manageable_snapshots.api import validation
 from manageable_snapshots.api import views
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import services
+from manageable_snapshots.db import volumes
 from manageable_snapshots import hosts
 from manageable_snapshots import policies
 from manageable_snapshots.policies import manageable_snapshots as rules
@@ -61,11 +62,13 @@ def _list(app: Any, req: request.Request,
           ) -> dict[str, Any]:
     policies.authorize(app.enforcer, req.context, rules.LIST_MANAGEABLE)
     wanted = query.parse(req, app.conf.osapi_max_limit)
+    queue, filters = _look_up(app, req, wanted)
     page = app.volume_client.get_manageable_snapshots(
-        req.context, _queue(app, req, wanted), marker=wanted.marker,
+        req.context, queue, marker=wanted.marker,
         limit=wanted.limit, offset=wanted.offset,
         sort_keys=wanted.sort_keys, sort_dirs=wanted.sort_dirs,
-        pool=hosts.pool(wanted.host or wanted.cluster or ''))
+        pool=hosts.pool(wanted.host or wanted.cluster or ''),
+        filters=filters, marker_size=wanted.marker_size)
     answer: dict[str, Any] = {
         'manageable-snapshots': [view(entry) for entry in page]}
     # A full page may be the last one; then the next is empty. To ask for one
@@ -76,13 +79,22 @@ def _list(app: Any, req: request.Request,
     # marker, and takes that for an endless loop.
     if page and (len(page) == wanted.limit or wanted.is_limited):
         answer['manageable-snapshots_links'] = links.to_next(
-            app.conf, req, page[-1].get('reference'))
+            app.conf, req, page[-1].get('reference'), page[-1].get('size'))
     return answer
 
 
 @engine.retry
-def _queue(app: Any, req: request.Request, wanted: query.Query) -> str:
+def _look_up(app: Any, req: request.Request,
+             wanted: query.Query) -> tuple[str, dict[str, Any]]:
+    """The name of the backend that is to list, and its filters."""
+    filters = {'source_name': wanted.source_name,
+               'safe_to_manage': wanted.safe_to_manage}
     with app.database.reader(req.context) as session:
-        return services.queue(backends.ready(
+        queue = services.queue(backends.ready(
             session, app.conf, host=hosts.backend(wanted.host or ''),
             cluster=hosts.backend(wanted.cluster or '')))
+        if wanted.volume_id is not None:
+            filters['volume_id'] = volumes.get(
+                session, req.context, wanted.volume_id).name_id
+    return queue, {name: value for name, value in filters.items()
+                   if value is not None}

@@ -17,6 +17,7 @@ import dataclasses
 from typing import Any
 
 from oslo_utils import strutils
+from oslo_utils import uuidutils
 
 from manageable_snapshots.api import request
 from manageable_snapshots import exception
@@ -26,6 +27,8 @@ from manageable_snapshots import reference
 _SORT_KEYS = ('reference', 'size')
 _SORT_DIRS = ('asc', 'desc')
 _MAX_OFFSET = 0x7fffffff
+_MAX_SIZE = 0x7fffffff
+_LONGEST_NAME = 255
 
 #: from this version on a cluster can be listed as well as a host
 _CLUSTER_VERSION = (3, 17)
@@ -45,6 +48,10 @@ class Query:
     :ivar offset: entries to leave out after that
     :ivar sort_keys: of ``reference`` and ``size``, each once at most
     :ivar sort_dirs: of ``asc`` and ``desc``, one for each key
+    :ivar marker_size: GiB, -1 for none, of the marker that ended a page
+    :ivar source_name: what the snapshots' names begin with
+    :ivar volume_id: whose snapshots they are
+    :ivar safe_to_manage: what they are
     """
 
     host: str | None
@@ -55,6 +62,10 @@ class Query:
     offset: int
     sort_keys: list[str]
     sort_dirs: list[str]
+    marker_size: int | None
+    source_name: str | None
+    volume_id: str | None
+    safe_to_manage: bool | None
 
 
 def parse(req: request.Request, max_limit: int) -> Query:
@@ -71,7 +82,9 @@ def parse(req: request.Request, max_limit: int) -> Query:
     return Query(
         host=host, cluster=cluster, limit=limit,
         is_limited='limit' in req.GET, marker=marker, offset=offset,
-        sort_keys=sort_keys, sort_dirs=sort_dirs)
+        sort_keys=sort_keys, sort_dirs=sort_dirs,
+        marker_size=_marker_size(req), source_name=_source_name(req),
+        volume_id=_volume_id(req), safe_to_manage=_safe_to_manage(req))
 
 
 def _first(req: request.Request, name: str) -> str | None:
@@ -112,6 +125,41 @@ def _offset(req: request.Request) -> int:
         return strutils.validate_integer(value, 'offset', 0, _MAX_OFFSET)
     except ValueError as error:
         raise exception.Invalid(str(error)) from None
+
+
+def _marker_size(req: request.Request) -> int | None:
+    value: Any = _first(req, 'marker_size')
+    if value is None:
+        return None
+    try:
+        return strutils.validate_integer(value, 'marker_size', -1, _MAX_SIZE)
+    except ValueError as error:
+        raise exception.Invalid(str(error)) from None
+
+
+def _source_name(req: request.Request) -> str | None:
+    value = _first(req, 'source_name')
+    if value is not None and not 0 < len(value) <= _LONGEST_NAME:
+        raise exception.Invalid(
+            _('source_name must have 1 to %d characters') % _LONGEST_NAME)
+    return value
+
+
+def _volume_id(req: request.Request) -> str | None:
+    value = _first(req, 'volume_id')
+    if value is not None and not uuidutils.is_uuid_like(value):
+        raise exception.Invalid(_('volume_id must be the id of a volume'))
+    return value
+
+
+def _safe_to_manage(req: request.Request) -> bool | None:
+    value = _first(req, 'safe_to_manage')
+    try:
+        return None if value is None else strutils.bool_from_string(
+            value, strict=True)
+    except ValueError:
+        raise exception.Invalid(
+            _('safe_to_manage must be true or false')) from None
 
 
 def _sorting(req: request.Request) -> tuple[list[str], list[str]]:

@@ -57,6 +57,11 @@ OWN_OPTIONS: list[cfg.Opt] = [
     cfg.IntOpt(
         'inventory_scans', default=4, min=1,
         help='Scans of one backend that are kept at most.'),
+    cfg.IntOpt(
+        'inventory_max_memory', default=256, min=1,
+        help='MiB that the scans of one backend that are kept take at most; '
+             'about 0.3 for 1,000 snapshots. The newest one is kept in any '
+             'case.'),
 ]
 
 

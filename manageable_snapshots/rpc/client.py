@@ -21,6 +21,7 @@ than configured.
 import collections
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 import concurrent.futures
 import dataclasses
 import math
@@ -127,24 +128,43 @@ class VolumeClient:
             self, context: request_context.RequestContext, queue: str, *,
             marker: Any, limit: int | None, offset: int | None,
             sort_keys: list[str], sort_dirs: list[str],
-            pool: str | None = None) -> list[dict[str, Any]]:
+            pool: str | None = None, filters: Mapping[str, Any] | None = None,
+            marker_size: int | None = None) -> list[dict[str, Any]]:
         """A page of a backend's snapshots.
 
         :param marker: the reference after which the page starts
         :param pool: leave out what is in another one, where the backend's
             worker is one of this project's; Cinder's lists all
+        :param filters: more that such a worker can go by: ``source_name``,
+            ``volume_id``, ``safe_to_manage``
+        :param marker_size: GiB, -1 for none: the marker was the last one of
+            a page, and is to do even if it is gone. Likewise.
         :returns: dicts with ``reference``, ``source_reference``, ``size``
             (GiB), ``safe_to_manage``, ``reason_not_safe``, ``cinder_id``
             and ``extra_info``
-        :raises Invalid: the backend says that the request is wrong
+        :raises Invalid: the backend says that the request is wrong, or
+            cannot filter
         :raises DriverCannot: the backend's driver cannot list
         :raises BackendTimeout: no answer within ``list_timeout``
         :raises ServiceUnavailable: no broker or no service is there
         """
         objects.refuse(marker)
-        arguments = {}
-        if pool is not None and self._find(queue).is_there:
-            arguments['pool'] = pool
+        arguments = {
+            name: value for name, value in (
+                ('pool', pool), ('marker_size', marker_size)
+            ) if value is not None}
+        arguments.update(filters or {})
+        if arguments:
+            known = self._find(queue)
+            if not known.is_there:
+                if filters and known.carries_on:
+                    raise exception.ServiceUnavailable()
+                if filters:
+                    raise exception.InvalidInput(reason=_(
+                        'the volume service of %(queue)s cannot filter by '
+                        '%(filters)s') % {'queue': queue, 'filters': ', '.join(
+                            sorted(filters))})
+                arguments = {}
         # The wait for a slow backend is long; that for the broker is not.
         deadline = time.monotonic() + self._rpc_timeout
         self._hand_over(lambda: self._reach_broker(deadline))

@@ -15,6 +15,7 @@
 Cinder's methods and arguments; ``adoption`` and ``inventory`` do the work.
 """
 
+from collections.abc import Sequence
 import functools
 from typing import Any
 
@@ -26,8 +27,10 @@ from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import paging
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
+from manageable_snapshots import names
 from manageable_snapshots import reference
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import objects
@@ -38,6 +41,8 @@ from manageable_snapshots.volume import inventory
 from manageable_snapshots.volume import owners
 
 LOG = logging.getLogger(__name__)
+
+_LONGEST_NAME = 255
 
 
 class Manager:
@@ -64,7 +69,8 @@ class Manager:
         self.inventory = inventory.Inventory(
             host, functools.partial(driver.scan, []),
             max_age=own.inventory_max_age, keep=own.inventory_keep,
-            scans=own.inventory_scans, timeout=own.list_timeout)
+            scans=own.inventory_scans, max_memory=own.inventory_max_memory,
+            timeout=own.list_timeout)
         self._adopter = adoption.Adopter(
             conf, database, driver, locks, notifier, host, self.inventory)
         self._backlog = backlog.Backlog(
@@ -129,7 +135,10 @@ class Manager:
             self, ctxt: request_context.RequestContext, marker: Any,
             limit: int | None, offset: int | None, sort_keys: list[str],
             sort_dirs: list[str], want_objects: bool = False,
-            pool: str | None = None) -> list[dict[str, Any]]:
+            pool: str | None = None, source_name: str | None = None,
+            volume_id: str | None = None,
+            safe_to_manage: bool | None = None,
+            marker_size: int | None = None) -> list[dict[str, Any]]:
         """A page of what the backend holds, marked with what is managed.
 
         :param marker: the reference after which the page starts, as a dict
@@ -140,28 +149,53 @@ class Manager:
         :param sort_dirs: of ``asc`` and ``desc``, one for each key
         :param want_objects: answer with Cinder's ManageableSnapshot objects
         :param pool: leave out what is known to be in another one. Cinder's
-            method does not have this.
-        :raises InvalidInput: a marker or sorting that cannot be
+            method does not have this, nor those that follow.
+        :param source_name: leave out what has a name that does not begin so
+        :param volume_id: leave out what is another volume's; the id that the
+            volume's name on the backend has
+        :param safe_to_manage: leave out what is not, or what is
+        :param marker_size: the size that the marker's snapshot had, GiB, or
+            -1 for none; says that it was the last one of a page
+        :raises InvalidInput: a marker or sorting that cannot be, or a filter
+            that the driver knows too little for
         :raises DriverCannot: the driver cannot list
         :raises BackendTimeout: it does not answer within ``list_timeout``
         """
+        if volume_id is not None and not self._driver.knows_volumes:
+            raise exception.InvalidInput(reason=_(
+                'the driver %s does not tell snapshots by their volumes, so '
+                'they cannot be listed by volume_id') % self._driver.NAME)
+        view = paging.View(
+            tuple(sort_keys), tuple(sort_dirs), pool=_short(pool),
+            source_name=_short(source_name) or '',
+            volume_name=None if volume_id is None else names.volume_name(
+                self._conf, volume_id),
+            safe_to_manage=safe_to_manage)
         try:
-            page = self.inventory.page(
-                marker=reference.parse_marker(marker),
+            entries = self.inventory.page(
+                view, marker=reference.parse_marker(marker),
                 limit=self._conf.osapi_max_limit if limit is None else limit,
-                offset=offset, sort_keys=sort_keys, sort_dirs=sort_dirs,
-                pool=pool)
+                offset=offset, marker_size=marker_size,
+                mark=functools.partial(self._mark, ctxt, safe_to_manage))
         except NotImplementedError as error:
             raise exception.DriverCannot(
                 driver=self._driver.NAME,
                 what=_('list snapshots')) from error
-        entries = self._mark(ctxt, page)
         return objects.manageable_snapshots(entries) if want_objects else (
             entries)
 
     def _mark(self, context: request_context.RequestContext,
-              page: list[base.BackendSnapshot]) -> list[dict[str, Any]]:
+              safe_to_manage: bool | None,
+              page: Sequence[base.BackendSnapshot],
+              ) -> list[dict[str, Any] | None]:
         found = owners.find(self._conf, self._database, context,
                             self._driver, self._host, page)
-        return [base.describe(snapshot, owner)
-                for snapshot, owner in zip(page, found)]
+        entries = [base.describe(snapshot, owner)
+                   for snapshot, owner in zip(page, found)]
+        return [entry if safe_to_manage in (None, entry['safe_to_manage'])
+                else None for entry in entries]
+
+
+def _short(text: str | None) -> str | None:
+    """As much of a text as names have, as the inventory may remember it."""
+    return text if text is None else text[:_LONGEST_NAME]

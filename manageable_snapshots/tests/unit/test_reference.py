@@ -151,6 +151,18 @@ class TestKey(base.BaseTestCase):
         self.assertEqual(reference.key(ref),
                          reference.key(dict(reversed(ref.items()))))
 
+    @hypothesis.given(REFERENCES)
+    def test_it_holds_the_reference(self, ref):
+        self.assertEqual(ref, reference.from_key(reference.key(ref)))
+
+    def test_what_can_be_no_reference_has_none(self):
+        for ref, error in (({'source-name': 5}, TypeError),
+                           (None, TypeError),
+                           ({'source-name': None}, TypeError),
+                           ({'source-name': 'a\0b'}, ValueError),
+                           ({'a\0b': 'c'}, ValueError)):
+            self.assertRaises(error, reference.key, ref)
+
     @hypothesis.given(strategies.lists(TEXT))
     def test_references_are_ordered_by_name(self, names):
         refs = [{'source-name': name, 'source-id': str(number)}

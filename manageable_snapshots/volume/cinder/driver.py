@@ -342,14 +342,21 @@ def _refusals(ref: base.Reference) -> Iterator[None]:
 def _entry(listed: dict[str, Any]) -> base.BackendSnapshot:
     """What a driver of Cinder's lists, which may leave out what it lacks."""
     size = listed.get('size')
+    extra = listed.get('extra_info')
     return base.BackendSnapshot(
-        reference=listed['reference'],
-        source_reference=listed.get('source_reference') or {},
+        # A request has texts only, whatever numbers a driver has here.
+        reference=_texts(listed['reference']),
+        source_reference=_texts(listed.get('source_reference') or {}),
         size=None if size is None else math.ceil(float(size)),
         safe_to_manage=bool(listed.get('safe_to_manage')),
         reason_not_safe=listed.get('reason_not_safe'),
-        extra_info=listed.get('extra_info'),
+        extra_info=_texts(extra) if isinstance(extra, Mapping) else None,
         cinder_id=listed.get('cinder_id'))
+
+
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
+    return {str(key): str(value) for key, value in values.items()
+            if value is not None}
 
 
 def _set_provider(snapshot: cinder_objects.Snapshot, values: Any) -> None:

@@ -189,7 +189,8 @@ class ApplicationTest(base.ApiTestCase):
         self.assertEqual(
             {'queue': base.HOST, 'limit': 5, 'offset': 2,
              'sort_keys': ['size'], 'sort_dirs': ['asc'],
-             'marker': {'source-name': 'x'}, 'pool': 'pool'},
+             'marker': {'source-name': 'x'}, 'pool': 'pool',
+             'filters': {}, 'marker_size': None},
             self.client.asked)
 
     def test_a_list_is_asked_of_the_cluster(self):

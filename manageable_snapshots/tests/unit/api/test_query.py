@@ -23,12 +23,15 @@ from manageable_snapshots.api import request
 from manageable_snapshots import exception
 
 NAMES = ('host', 'cluster', 'limit', 'offset', 'marker', 'sort', 'sort_key',
-         'sort_dir', 'other')
+         'sort_dir', 'marker_size', 'source_name', 'volume_id',
+         'safe_to_manage', 'other')
+VOLUME_ID = 'cb2c5a31-9b1f-4a5a-9d52-27b0f4ee2a3b'
 VALUES = (strategies.text(max_size=20)
           | strategies.integers().map(str)
           | strategies.sampled_from((
               'reference', 'size:asc', 'size,reference:desc', 'asc', 'desc',
-              '{"source-name": "x"}', 'null', 'node@dir#pool', '')))
+              '{"source-name": "x"}', 'null', 'node@dir#pool', VOLUME_ID,
+              'true', '')))
 PAIRS = strategies.lists(
     strategies.tuples(strategies.sampled_from(NAMES), VALUES), max_size=6)
 
@@ -66,7 +69,9 @@ class QueryTest(base.BaseTestCase):
         self.assertEqual(
             query.Query(host='h', cluster=None, limit=1000, is_limited=False,
                         marker=None, offset=0, sort_keys=['reference'],
-                        sort_dirs=['desc']),
+                        sort_dirs=['desc'], marker_size=None,
+                        source_name=None, volume_id=None,
+                        safe_to_manage=None),
             parse('host=h'))
 
     def test_what_is_said(self):
@@ -74,9 +79,12 @@ class QueryTest(base.BaseTestCase):
             query.Query(host=None, cluster='c', limit=5, is_limited=True,
                         marker={'source-id': 'x'}, offset=7,
                         sort_keys=['size', 'reference'],
-                        sort_dirs=['desc', 'asc']),
+                        sort_dirs=['desc', 'asc'], marker_size=-1,
+                        source_name='night', volume_id=VOLUME_ID,
+                        safe_to_manage=False),
             parse('cluster=c&limit=5&offset=7&sort=size,reference:asc&'
-                  'marker={"source-id":"x"}', (3, 17)))
+                  'marker={"source-id":"x"}&marker_size=-1&source_name=night&'
+                  f'volume_id={VOLUME_ID}&safe_to_manage=false', (3, 17)))
 
     def test_a_limit_beyond_the_highest_is_the_highest(self):
         self.assertEqual(1000, parse('host=h&limit=' + '9' * 4000).limit)

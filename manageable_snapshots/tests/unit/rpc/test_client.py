@@ -485,11 +485,36 @@ class CarriesOnTest(BrokerTestCase):
         self.list()
         self.assertEqual(0, self.asked())
 
+    def test_one_of_ours_filters(self):
+        self.worker_is('ours')
+        sent = self.sent(filters={'source_name': 'n'}, marker_size=-1)
+        self.assertEqual(('n', -1), (sent['source_name'],
+                                     sent['marker_size']))
+
+    def test_cinders_does_not_filter(self):
+        self.worker_is('stock')
+        error = self.assertRaises(
+            exception.InvalidInput, self.sent,
+            filters={'volume_id': 'v', 'source_name': 'n'})
+        self.assertIn('cannot filter by source_name, volume_id', error.msg)
+        self.assertNotIn('marker_size', self.sent(marker_size=1))
+
+    def test_one_that_died_filters_when_it_is_back(self):
+        self.worker_is('ours')
+        self.carries_on()
+        self.worker_is('silent')
+        self.passed += 11
+        self.assertRaises(exception.ServiceUnavailable, self.sent,
+                          filters={'source_name': 'n'})
+
     def pool_sent(self):
+        return self.sent(pool='p').get('pool')
+
+    def sent(self, **more):
         self.broker.plan[self.LIST] = [lambda: []]
         self.client.get_manageable_snapshots(
-            self.context, base.BACKEND, pool='p', **base.LIST)
-        return self.broker.arguments[-1].get('pool')
+            self.context, base.BACKEND, **more, **base.LIST)
+        return self.broker.arguments[-1]
 
     def test_cinders_does_not(self):
         self.worker_is('stock')

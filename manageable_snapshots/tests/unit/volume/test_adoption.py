@@ -18,6 +18,7 @@ from tooz import coordination
 
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.drivers import base as drivers_base
+from manageable_snapshots.drivers import paging
 from manageable_snapshots import exception
 from manageable_snapshots.tests.unit.volume import base
 from manageable_snapshots.volume import adoption
@@ -30,7 +31,7 @@ class AdoptionTestCase(base.WorkerTestCase):
         super().setUp()
         self.inventory = inventory.Inventory(
             base.HOST, lambda: self.driver.scan([]), max_age=5, keep=300,
-            scans=2, timeout=5)
+            scans=2, max_memory=1, timeout=5)
         self.adopter = adoption.Adopter(
             self.conf, self.database, self.driver, self.locks, self.notifier,
             base.HOST, self.inventory)
@@ -101,14 +102,13 @@ class AdoptTest(AdoptionTestCase):
     def test_an_adoption_shows_in_the_inventory(self):
         self.hold(self.volume_id)
         self.hold(self.volume_id, 'another')
-        first = self.inventory.page(
-            marker=None, limit=1, offset=None, sort_keys=['reference'],
-            sort_dirs=['asc'])
+        view = paging.View(('reference',), ('asc',))
+        [first] = self.inventory.page(
+            view, marker=None, limit=1, offset=None, mark=list)
         snapshot_id = self.accepted(self.volume_id)
         self.adopt(snapshot_id)
         [entry] = self.inventory.page(
-            marker=first[0].reference, limit=1, offset=None,
-            sort_keys=['reference'], sort_dirs=['asc'])
+            view, marker=first.reference, limit=1, offset=None, mark=list)
         self.assertEqual(snapshot_id, entry.cinder_id)
 
 

@@ -13,19 +13,27 @@
 """What a walk through the pages of a backend sees."""
 
 from concurrent import futures
+import dataclasses
 import threading
 from unittest import mock
 
 import hypothesis
 from hypothesis import stateful
 from hypothesis import strategies
+from oslo_utils import units
 from oslotest import base as test_base
 
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import paging
 from manageable_snapshots import exception
+from manageable_snapshots import reference
 from manageable_snapshots.volume import inventory
 
-BY_NAME = {'sort_keys': ['reference'], 'sort_dirs': ['asc']}
+BY_NAME = paging.View(('reference',), ('asc',))
+BY_NAME_DOWN = paging.View(('reference',), ('desc',))
+
+#: as large as any
+MUCH = 1000
 
 
 def snapshot(name, size=1, volume='volume-1', pool=None):
@@ -34,8 +42,18 @@ def snapshot(name, size=1, volume='volume-1', pool=None):
         source_reference={'source-name': volume}, size=size, pool=pool)
 
 
+def keys(page):
+    return [reference.key(entry.reference) for entry in page]
+
+
 def names(page):
     return [entry.reference['source-name'] for entry in page]
+
+
+def read(stock, view=BY_NAME, marker=None, limit=2, offset=None,
+         marker_size=None):
+    return stock.page(view, marker=marker, limit=limit, offset=offset,
+                      mark=list, marker_size=marker_size)
 
 
 class Clock:
@@ -56,7 +74,7 @@ class InventoryTestCase(test_base.BaseTestCase):
 
     def inventory(self, **options):
         options = {'max_age': 5, 'keep': 300, 'scans': 2, 'timeout': 5,
-                   **options}
+                   'max_memory': MUCH, **options}
 
         def scan():
             self.scans += 1
@@ -65,15 +83,15 @@ class InventoryTestCase(test_base.BaseTestCase):
         return inventory.Inventory(
             'node@dir', scan, clock=self.clock, **options)
 
-    def page(self, stock, marker=None, limit=2, offset=None, pool=None,
-             **order):
-        return stock.page(marker=marker, limit=limit, offset=offset,
-                          pool=pool, **(order or BY_NAME))
+    def page(self, stock, marker=None, limit=2, offset=None,
+             marker_size=None, view=BY_NAME, **changes):
+        return read(stock, dataclasses.replace(view, **changes), marker,
+                    limit, offset, marker_size)
 
-    def walk(self, stock, limit=2, **order):
+    def walk(self, stock, limit=2, **changes):
         seen = []
         marker = None
-        while page := self.page(stock, marker, limit, **order):
+        while page := self.page(stock, marker, limit, **changes):
             seen += page
             marker = page[-1].reference
         return seen
@@ -90,26 +108,26 @@ class InventoryTest(InventoryTestCase):
         self.assertEqual(1, self.scans)
 
     def test_descending(self):
-        seen = self.walk(self.inventory(), sort_keys=['reference'],
-                         sort_dirs=['desc'])
+        seen = self.walk(self.inventory(), sort_keys=('reference',),
+                         sort_dirs=('desc',))
         self.assertEqual(list('dcba'), names(seen))
 
     def test_equal_sizes_are_in_the_order_of_their_references(self):
         self.held = [snapshot('b', 2), snapshot('a', 2), snapshot('c', 1)]
-        seen = self.walk(self.inventory(), sort_keys=['size'],
-                         sort_dirs=['desc'])
+        seen = self.walk(self.inventory(), sort_keys=('size',),
+                         sort_dirs=('desc',))
         self.assertEqual(list('abc'), names(seen))
 
     def test_two_sort_keys(self):
         self.held = [snapshot('b', 2), snapshot('a', 2), snapshot('c', 1)]
-        seen = self.walk(self.inventory(), sort_keys=['size', 'reference'],
-                         sort_dirs=['asc', 'desc'])
+        seen = self.walk(self.inventory(), sort_keys=('size', 'reference',),
+                         sort_dirs=('asc', 'desc',))
         self.assertEqual(list('cba'), names(seen))
 
     def test_an_unknown_size_sorts_first(self):
         self.held = [snapshot('a', 2), snapshot('b', None)]
-        seen = self.walk(self.inventory(), sort_keys=['size'],
-                         sort_dirs=['asc'])
+        seen = self.walk(self.inventory(), sort_keys=('size',),
+                         sort_dirs=('asc',))
         self.assertEqual(list('ba'), names(seen))
 
     def test_the_same_name_on_two_volumes_is_two_snapshots(self):
@@ -187,8 +205,8 @@ class InventoryTest(InventoryTestCase):
 
     def test_a_lost_marker_of_a_descending_walk(self):
         stock = self.inventory(scans=1)
-        order = {'sort_keys': ['size', 'reference'],
-                 'sort_dirs': ['desc', 'desc']}
+        order = {'sort_keys': ('size', 'reference'),
+                 'sort_dirs': ('desc', 'desc')}
         first = self.page(stock, limit=2, **order)
         self.assertEqual(['d', 'c'], names(first))
         self.held = [snapshot(name) for name in 'abd']
@@ -196,6 +214,31 @@ class InventoryTest(InventoryTestCase):
         self.page(stock, limit=1, **order)
         self.assertEqual(['b', 'a'], names(self.page(
             stock, first[-1].reference, **order)))
+
+    def test_a_marker_that_ended_a_page_before_a_restart(self):
+        """The end of that page is all that is known of the walk."""
+        for order, expected in (
+                ({}, 'cd'), ({'sort_dirs': ('desc',)}, 'a'),
+                ({'sort_keys': ('size',)}, 'da')):
+            self.held = [snapshot('a', 9), snapshot('c', 1), snapshot('d', 7)]
+            marker = {'source-name': 'b', 'source-id': 'volume-1/b'}
+            self.assertEqual(list(expected), names(self.page(
+                self.inventory(), marker, marker_size=5, **order)))
+            self.assertRaises(exception.InvalidInput, self.page,
+                              self.inventory(), marker, **order)
+
+    def test_a_walk_does_not_go_back_to_a_scan_before_it(self):
+        stock = self.inventory(scans=2)
+        older = self.page(stock)
+        self.held.append(snapshot('bb'))
+        self.clock.now += 10
+        first = self.page(stock)
+        self.assertEqual(names(older), names(first))
+        # The older one is used, so it is the walk's own scan that goes.
+        self.clock.now += 1
+        stock._kept = stock._kept[:1]
+        self.assertEqual(['bb', 'c', 'd'], names(self.page(
+            stock, first[-1].reference, limit=9)))
 
     def test_the_end_of_a_lost_walk(self):
         stock = self.inventory(scans=1)
@@ -229,17 +272,17 @@ class InventoryTest(InventoryTestCase):
     def test_an_unknown_sort_key_is_refused(self):
         self.assertRaises(
             exception.InvalidInput, self.page, self.inventory(),
-            sort_keys=['cinder_id'], sort_dirs=['asc'])
+            sort_keys=('cinder_id',), sort_dirs=('asc',))
 
     def test_an_unknown_sort_direction_is_refused(self):
         self.assertRaises(
             exception.InvalidInput, self.page, self.inventory(),
-            sort_keys=['size'], sort_dirs=['up'])
+            sort_keys=('size',), sort_dirs=('up',))
 
     def test_sort_keys_without_their_directions_are_refused(self):
         self.assertRaises(
             exception.InvalidInput, self.page, self.inventory(),
-            sort_keys=['size', 'reference'], sort_dirs=['asc'])
+            sort_keys=('size', 'reference',), sort_dirs=('asc',))
 
     def test_an_adoption_shows_on_the_pages_of_an_older_scan(self):
         stock = self.inventory()
@@ -258,6 +301,87 @@ class InventoryTest(InventoryTestCase):
         stock.adopted({'source-name': 'a'}, 'volume-1', 'the-id')
         following = self.page(stock, first[-1].reference)
         self.assertEqual([None], [entry.cinder_id for entry in following])
+
+    def test_an_adoption_during_a_scan_shows_on_its_pages(self):
+        held = [snapshot(name) for name in 'abcd']
+
+        def scan():
+            yield from held
+            stock.adopted({'source-name': 'c'}, 'volume-1', 'the-id')
+
+        stock = inventory.Inventory(
+            'node@dir', scan, max_age=5, keep=300, scans=2, max_memory=MUCH,
+            timeout=5, clock=self.clock)
+        first = self.page(stock)
+        self.assertEqual(['the-id', None], [
+            entry.cinder_id
+            for entry in self.page(stock, first[-1].reference)])
+
+    def test_names_that_begin_so(self):
+        self.held = [snapshot(name) for name in (
+            'a', 'ab', 'abc', 'b', 'ab\uffff', 'ac')]
+        stock = self.inventory()
+        for prefix, expected in (
+                ('ab', ['ab', 'abc', 'ab\uffff']), ('abc', ['abc']),
+                ('b', ['b']), ('x', [])):
+            self.assertEqual(expected, names(self.page(
+                stock, limit=9, source_name=prefix)))
+            self.assertEqual(expected[::-1], names(self.page(
+                stock, limit=9, source_name=prefix, sort_dirs=('desc',))))
+
+    def test_of_one_volume(self):
+        self.held = [snapshot(name, volume=f'volume-{number}')
+                     for name in 'ab' for number in (1, 2)]
+        stock = self.inventory()
+        self.assertEqual(['volume-2/a', 'volume-2/b'], [
+            entry.reference['source-id'] for entry in self.walk(
+                stock, limit=1, volume_name='volume-2')])
+        self.assertEqual([], self.page(stock, volume_name='volume-3'))
+
+    def test_what_is_left_out_makes_a_page_no_shorter(self):
+        self.held = [snapshot(f'{number:04}') for number in range(3000)]
+        stock = self.inventory()
+        asked = []
+
+        def mark(entries):
+            asked.append(len(entries))
+            return [entry if int(entry.reference['source-name']) % 700 == 699
+                    else None for entry in entries]
+
+        def page(**options):
+            return names(stock.page(
+                dataclasses.replace(BY_NAME, safe_to_manage=False), limit=3,
+                mark=mark, **{'marker': None, 'offset': None, **options}))
+
+        first = page()
+        self.assertEqual(['0699', '1399', '2099'], first)
+        self.assertEqual(['2799'], page(marker={'source-name': first[-1]}))
+        self.assertEqual(['2099', '2799'], page(offset=2))
+        self.assertLessEqual(max(asked), inventory.CHUNK)
+        self.assertEqual(1, self.scans)
+
+    def test_scans_take_so_much_memory_and_no_more(self):
+        self.held = [snapshot(f'{number:0500}') for number in range(1000)]
+        stock = self.inventory(scans=100, max_memory=3)
+        for _count in range(10):
+            self.page(stock)
+            self.clock.now += 10
+        self.assertGreater(len(stock._kept), 1)
+        self.assertLessEqual(sum(kept.memory for kept in stock._kept),
+                             3 * units.Mi)
+
+    def test_the_newest_scan_is_kept_whatever_it_takes(self):
+        self.held = [snapshot(f'{number:0500}') for number in range(1000)]
+        stock = self.inventory(max_memory=0.1)
+        self.assertEqual(1000, len(self.walk(stock, limit=100)))
+        self.assertEqual(1, self.scans)
+
+    def test_what_is_no_snapshot_is_left_out(self):
+        self.held = [snapshot('a'), snapshot('b', size='large'),
+                     snapshot(None), snapshot(7), snapshot('c\0'),
+                     snapshot('d', volume=None), None,
+                     dataclasses.replace(snapshot('e'), reference=None)]
+        self.assertEqual(['a'], names(self.page(self.inventory(), limit=9)))
 
     def test_scans_are_kept_within_bounds(self):
         stock = self.inventory(scans=2)
@@ -282,8 +406,8 @@ class InventoryTest(InventoryTestCase):
             return self.held
 
         stock = inventory.Inventory(
-            'node@dir', scan, max_age=5, keep=300, scans=2, timeout=5,
-            clock=self.clock)
+            'node@dir', scan, max_age=5, keep=300, scans=2, max_memory=MUCH,
+            timeout=5, clock=self.clock)
         self.assertRaises(OSError, self.page, stock)
         self.assertEqual(['a', 'b'], names(self.page(stock)))
 
@@ -345,8 +469,8 @@ class PoolTest(InventoryTestCase):
         stock = self.inventory()
         for number in range(100):
             self.page(stock, pool=f'pool-{number}')
-        (scan,) = stock._kept
-        self.assertEqual(1, len(scan._sorted))
+        (kept,) = stock._kept
+        self.assertEqual(paging.MAX_VIEWS, len(kept.scan._views))
 
 
 class ConcurrencyTest(test_base.BaseTestCase):
@@ -362,14 +486,13 @@ class ConcurrencyTest(test_base.BaseTestCase):
             return [snapshot('a')]
 
         stock = inventory.Inventory(
-            'node@dir', scan, max_age=5, keep=300, scans=2, timeout=30)
+            'node@dir', scan, max_age=5, keep=300, scans=2, max_memory=MUCH,
+            timeout=30)
         pages = []
 
-        def read():
-            pages.append(stock.page(
-                marker=None, limit=1, offset=None, **BY_NAME))
-
-        threads = [threading.Thread(target=read) for _ in range(32)]
+        threads = [
+            threading.Thread(target=lambda: pages.append(read(stock)))
+            for _ in range(32)]
         threads[0].start()
         self.assertTrue(started.wait(30))
         for thread in threads[1:]:
@@ -401,10 +524,10 @@ class HangingTest(test_base.BaseTestCase):
     def inventory(self, **options):
         return inventory.Inventory('node@dir', self.scan, **{
             'max_age': 5, 'keep': 300, 'scans': 2, 'timeout': 0.05,
-            **options})
+            'max_memory': MUCH, **options})
 
     def page(self, stock):
-        return stock.page(marker=None, limit=1, offset=None, **BY_NAME)
+        return read(stock)
 
     def assert_too_late(self, stock):
         error = self.assertRaises(
@@ -514,64 +637,154 @@ class _Watched(threading.Condition):
         return super().wait(timeout)
 
 
-class Walks(stateful.RuleBasedStateMachine):
-    """Two walks go on while the backend changes and others list."""
+VIEWS = [
+    paging.View(keys, dirs, source_name=source_name, safe_to_manage=safe)
+    for keys, dirs in ((('reference',), ('asc',)), (('reference',), ('desc',)),
+                       (('size',), ('asc',)), (('size',), ('desc',)),
+                       (('size', 'reference'), ('asc', 'desc')))
+    for source_name in ('', '1') for safe in (None, True)]
 
+
+class Walk:
+    """One client that follows the pages of a list.
+
+    :ivar always: keys of what was there all the time
+    """
+
+    def __init__(self, view, there):
+        self.view = view
+        self.always = set(keys(there))
+        self.seen = []
+        self.last = None
+
+
+class Walks(stateful.RuleBasedStateMachine):
+    """Walks go on while the backend changes, and its worker restarts.
+
+    Each snapshot that is there from the beginning to the end of a walk is
+    seen, none is seen twice, and all in order.
+    """
+
+    walks = stateful.Bundle('walks')
     NAMES = strategies.sampled_from([f'{n:02}' for n in range(20)])
+    LIMITS = strategies.integers(1, 5)
 
     def __init__(self):
         super().__init__()
         self.clock = Clock()
         self.held = {}
-        self.always = set()
-        self.seen = []
-        self.marker = None
-        self.done = True
-        self.stock = inventory.Inventory(
-            'node@dir', lambda: list(self.held.values()), max_age=5,
-            keep=300, scans=2, timeout=5, clock=self.clock)
+        self.managed = set()
+        self.going = []
+        self.created = 0
+        self.scans = 0
+        self.restart()
 
-    @stateful.rule(name=NAMES)
-    def create(self, name):
-        self.held.setdefault(name, snapshot(name))
+    def scan(self):
+        self.scans += 1
+        yield from self.held.values()
+
+    def mark(self, entries):
+        return [(None if self.view.safe_to_manage
+                 and entry.reference['source-name'] in self.managed
+                 else entry) for entry in entries]
+
+    def page(self, view, **options):
+        self.view = view
+        return self.stock.page(
+            view, **{'marker': None, 'offset': None, **options},
+            mark=self.mark)
+
+    def leaves(self, entry):
+        """A snapshot is not what a walk has to show any more."""
+        for walk in self.going:
+            walk.always.difference_update(keys([entry]))
+
+    @stateful.rule()
+    def restart(self):
+        self.stock = inventory.Inventory(
+            'node@dir', self.scan, max_age=5, keep=300, scans=2,
+            max_memory=MUCH, timeout=5, clock=self.clock)
+
+    @stateful.rule(name=NAMES, size=strategies.sampled_from([1, 2, None]))
+    def create(self, name, size):
+        if name not in self.held:
+            self.created += 1
+            self.held[name] = base.BackendSnapshot(
+                reference={'source-name': name,
+                           'source-id': str(self.created)},
+                source_reference={'source-name': 'volume-1'}, size=size)
 
     @stateful.rule(name=NAMES)
     def delete(self, name):
-        self.held.pop(name, None)
-        self.always.discard(name)
+        if name in self.held:
+            self.managed.discard(name)
+            self.leaves(self.held.pop(name))
+
+    @stateful.rule(name=NAMES)
+    def adopt(self, name):
+        if name in self.held:
+            self.managed.add(name)
+            self.stock.adopted({'source-name': name}, 'volume-1', name)
+            self.leaves(self.held[name])
+
+    @stateful.rule(name=NAMES)
+    def unmanage(self, name):
+        self.managed.discard(name)
+        self.stock.changed()
 
     @stateful.rule(seconds=strategies.sampled_from([1, 6, 400]))
     def time_passes(self, seconds):
         self.clock.now += seconds
 
-    @stateful.rule(limit=strategies.integers(1, 5))
-    def somebody_else_lists(self, limit):
-        self.stock.page(marker=None, limit=limit, offset=None, **BY_NAME)
+    @stateful.rule(view=strategies.sampled_from(VIEWS), limit=LIMITS)
+    def somebody_else_lists(self, view, limit):
+        scans = self.scans
+        self.page(view, limit=limit)
+        assert self.scans - scans <= 1
 
-    @stateful.rule()
-    def start(self):
+    @stateful.rule(target=walks, view=strategies.sampled_from(VIEWS))
+    def start(self, view):
         self.clock.now += 6
-        self.always = set(self.held)
-        self.seen, self.marker, self.done = [], None, False
+        walk = Walk(view, [
+            entry for name, entry in self.held.items()
+            if name.startswith(view.source_name)
+            and not (view.safe_to_manage and name in self.managed)])
+        self.going.append(walk)
+        return walk
 
-    @stateful.precondition(lambda self: not self.done)
-    @stateful.rule(limit=strategies.integers(1, 5))
-    def go_on(self, limit):
-        page = self.stock.page(marker=self.marker, limit=limit, offset=None,
-                               **BY_NAME)
+    @stateful.rule(walk=walks, limit=LIMITS)
+    def go_on(self, walk, limit):
+        if walk not in self.going:
+            return
+        options = {}
+        if walk.last is not None:
+            size = walk.last.size
+            options = {'marker': walk.last.reference,
+                       'marker_size': -1 if size is None else size}
+        page = self.page(walk.view, limit=limit, **options)
         if page:
-            self.seen += names(page)
-            self.marker = page[-1].reference
+            walk.last = page[-1]
+            walk.seen += page
         else:
-            self.done = True
-            missing = self.always - set(self.seen)
-            assert not missing, missing
+            self.going.remove(walk)
+            assert walk.always <= set(keys(walk.seen))
 
     @stateful.invariant()
     def nothing_is_seen_twice_and_all_is_in_order(self):
-        assert self.seen == sorted(set(self.seen)), self.seen
+        for walk in self.going:
+            seen = keys(walk.seen)
+            places = {key: place for place, key in enumerate(sorted(seen))}
+            assert len(places) == len(seen)
+            ranks = [walk.view.rank(places[key], entry.size or -1)
+                     for key, entry in zip(seen, walk.seen)]
+            assert ranks == sorted(ranks)
+
+    @stateful.invariant()
+    def scans_are_kept_within_bounds(self):
+        assert len(self.stock._kept) <= 2
 
 
 Walks.TestCase.settings = hypothesis.settings(
-    max_examples=60, stateful_step_count=25, deadline=None)
+    max_examples=100, stateful_step_count=40, deadline=None,
+    derandomize=True)
 WalksTest = Walks.TestCase

@@ -167,7 +167,7 @@ class ListTest(ManagerTestCase):
         entry = drivers_base.BackendSnapshot(
             reference={'source-name': 'x'}, size=1, cinder_id=snapshot_id,
             source_reference={'source-name': 'elsewhere'})
-        with mock.patch.object(self.manager.inventory, 'page',
+        with mock.patch.object(self.manager.inventory, '_scan',
                                return_value=[entry]):
             self.assertEqual({'elsewhere': snapshot_id}, self.owners())
 
@@ -208,6 +208,50 @@ class ListTest(ManagerTestCase):
         self.driver.pool = 'one'
         self.assertEqual(1, len(self.list(pool='one')))
         self.assertEqual([], self.list(pool='two'))
+
+    def test_names_may_be_those_that_begin_so(self):
+        for name in ('night-1', 'night-2', 'noon'):
+            self.hold(self.volume_id, name)
+        self.assertEqual(2, len(self.list(source_name='night-')))
+
+    def test_one_volumes_are_known_by_the_name_that_it_has(self):
+        old_id = self.volume()
+        with self.write() as session:
+            volumes.get(session, self.context, self.volume_id
+                        )._name_id = old_id
+        self.hold(self.volume_id, 'a')
+        self.hold(old_id, 'b')
+        self.assertEqual(['b'], [
+            entry['reference']['source-name']
+            for entry in self.list(volume_id=old_id)])
+
+    def test_a_driver_that_knows_no_volumes_cannot_tell_one_volumes(self):
+        self.driver.knows_volumes = False
+        error = self.assertRaises(exception.InvalidInput, self.list,
+                                  volume_id=self.volume_id)
+        self.assertIn('the driver fake does not tell snapshots by their '
+                      'volumes', error.msg)
+
+    def test_safe_is_what_is_free_now(self):
+        snapshot_id = self.accepted(self.volume_id)
+        managed = f'snapshot-{snapshot_id}'
+        self.hold(self.volume_id, managed)
+        self.hold(self.volume_id, 'free')
+
+        def found(safe_to_manage):
+            return [entry['reference']['source-name'] for entry
+                    in self.list(limit=1, safe_to_manage=safe_to_manage)]
+
+        self.assertEqual((['free'], [managed]), (found(True), found(False)))
+        with self.write() as session:
+            snapshots.delete(session, snapshot_id)
+        self.assertEqual([], found(False))
+
+    def test_a_marker_that_is_gone_does_with_its_size(self):
+        self.hold(self.volume_id, 'b')
+        marker = {'source-name': 'a'}
+        self.assertRaises(exception.InvalidInput, self.list, marker=marker)
+        self.assertEqual(1, len(self.list(marker=marker, marker_size=1)))
 
     def test_no_limit_is_the_largest(self):
         self.conf.set_override('osapi_max_limit', 1)
