@@ -235,16 +235,15 @@ def unfinished(session: orm.Session) -> tuple[int, datetime.datetime | None]:
     return row[0], row[1]
 
 
-def claim(session: orm.Session, snapshot_id: str, *, size: int) -> bool:
+def claim(session: orm.Session, snapshot_id: str) -> bool:
     """Note that a worker is about to adopt a row that is ``creating``.
 
     From now on nobody withdraws it.
 
-    :param size: the snapshot's own, in GiB
     :returns: False where it is not ``creating`` any more, or is no more
     """
     return _leave_creating(session, snapshot_id, CREATING,
-                           volume_size=size, progress=_CLAIMED)
+                           progress=_CLAIMED)
 
 
 def is_claimed(snapshot: models.Snapshot) -> bool:

@@ -76,6 +76,11 @@ class Notifier:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
+    @property
+    def is_on(self) -> bool:
+        """Whether what there is to notify of is sent anywhere."""
+        return self._notifier is not None
+
     def snapshot(self, context: request_context.RequestContext, event: str,
                  payload: dict[str, Any]) -> None:
         """Send a notification about a snapshot, at some time soon.

@@ -32,11 +32,13 @@ be taken up again.
 
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import hashlib
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
+from sqlalchemy import orm
 from tooz import coordination
 
 from manageable_snapshots import context as request_context
@@ -69,6 +71,36 @@ _UPDATES = ('provider_id', 'provider_location', 'provider_auth',
             'display_name', 'metadata')
 
 
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """An adoption that was accepted, and its row.
+
+    :ivar context: who asked, or who that was
+    :ivar ref: as it came over the wire, or as it was recorded; None: it is
+        lost
+    """
+
+    context: request_context.RequestContext
+    snapshot_id: str
+    volume_id: str
+    project_id: str
+    ref: Any
+
+
+@dataclasses.dataclass(frozen=True)
+class _Claim:
+    """What there was to know when a row was claimed.
+
+    :ivar view: the row as it was before
+    :ivar owner: the row that manages what is asked for, if any
+    :ivar payload: of the notification; None: there is none to send
+    """
+
+    view: rows.Row
+    owner: str | None
+    payload: dict[str, Any] | None
+
+
 class Adopter:
     """Adopts snapshots of one backend.
 
@@ -95,11 +127,11 @@ class Adopter:
 
     @engine.retry
     def accept(self, context: request_context.RequestContext,
-               snapshot_id: str, ref: Any) -> bool:
+               snapshot_id: str, ref: Any) -> Task | None:
         """Record the reference, if a stock API did not.
 
         :param ref: as it came over the wire
-        :returns: False: there is nothing to do; the message came twice or
+        :returns: None: there is nothing to do; the message came twice or
             too late
         """
         with self._database.writer(context) as session:
@@ -107,68 +139,72 @@ class Adopter:
             if snapshot is None:
                 LOG.info('Snapshot %s is not waiting to be adopted; leaving '
                          'it alone.', snapshot_id)
-                return False
+                return None
             if ref is not None and snapshots.recorded_reference(
                     snapshot) is None:
                 snapshots.record_reference(session, snapshot_id, ref)
-        return True
+            return Task(context, snapshot_id, snapshot.volume_id,
+                        snapshot.project_id, ref)
 
-    def adopt(self, context: request_context.RequestContext,
-              snapshot_id: str, ref: Any) -> None:
-        """Adopt a snapshot that was accepted. Never raises.
-
-        :param ref: as it came over the wire, or as it was recorded
-        """
+    def adopt(self, task: Task) -> None:
+        """Adopt a snapshot that was accepted. Never raises."""
         # This thread's log lines name the request.
-        context.update_store()
+        task.context.update_store()
         try:
-            self._adopt(context, snapshot_id, ref)
+            self._adopt(task)
             return
         except Exception as error:
             failure = error
         if isinstance(failure, _AWAY):
-            LOG.warning('Adopting snapshot %s is put off: %s', snapshot_id,
-                        failure)
+            LOG.warning('Adopting snapshot %s is put off: %s',
+                        task.snapshot_id, failure)
         else:
-            self._fail(context, snapshot_id, failure)
+            self._fail(task, failure)
 
-    def _adopt(self, context: request_context.RequestContext,
-               snapshot_id: str, ref: Any) -> None:
-        if ref is None:
+    def _adopt(self, task: Task) -> None:
+        """What lasts of an adoption: claimed, renamed, available.
+
+        Whoever takes it up after a crash finds out how far it came.
+        """
+        if task.ref is None:
             raise exception.InvalidInput(reason=_(
                 'the reference is lost: it was too long to be recorded'))
         # A stock API lets anything pass.
-        wanted = reference.parse(ref)
-        view = self._view(context, snapshot_id)
-        if view is None:
-            return
-        with self._lock(f'volume-{view.volume_id}'), \
+        wanted = reference.parse(task.ref)
+        with self._lock(f'volume-{task.volume_id}'), \
                 self._lock(f'ref-{reference.key(wanted)}'):
-            # Somebody else may have finished it while this one waited.
-            view = self._view(context, snapshot_id)
-            if view is None:
+            claim = self._claim(task, wanted, owners.candidate(
+                self._conf, self._driver, wanted))
+            if claim is None:
+                LOG.info('Snapshot %s is not waiting to be adopted any '
+                         'more.', task.snapshot_id)
                 return
-            self._notify(context, snapshot_id, 'start')
+            view = claim.view
+            self._notify(task, 'start', claim.payload)
+            # Claimed before means that it may be renamed by now.
             if view.claimed and self._driver.is_adopted(view):
                 updates = self._driver.lost_updates(view)
+            elif claim.owner is not None:
+                raise exception.ManageExistingInvalidReference(
+                    existing_ref=reference.shown(wanted),
+                    reason=_('snapshot %s manages it already') % claim.owner)
             else:
-                self._refuse_if_managed(context, view, wanted)
                 size = self._driver.manage_existing_snapshot_get_size(
                     view, wanted)
-                if not self._claim(context, snapshot_id, size):
-                    LOG.info('Snapshot %s was withdrawn.', snapshot_id)
-                    return
+                if size != view.volume_size:
+                    self._resize(task, size)
                 updates = self._rename(view, wanted)
-            if not self._finish(context, snapshot_id, {
-                    column: value for column, value in (updates or {}).items()
-                    if column in _UPDATES}):
+            finished, payload = self._finish(task, {
+                column: value for column, value in (updates or {}).items()
+                if column in _UPDATES})
+            if not finished:
                 LOG.error('Snapshot %s was adopted on the backend as %s, but '
-                          'its row was changed meanwhile.', snapshot_id,
+                          'its row was changed meanwhile.', view.id,
                           view.name)
                 return
-        self._inventory.adopted(wanted, view.volume_name, snapshot_id)
-        self._notify(context, snapshot_id, 'end')
-        LOG.info('Snapshot %s of volume %s is adopted.', snapshot_id,
+        self._inventory.adopted(wanted, view.volume_name, view.id)
+        self._notify(task, 'end', payload)
+        LOG.info('Snapshot %s of volume %s is adopted.', view.id,
                  view.volume_id)
 
     def _rename(self, view: rows.Row,
@@ -183,65 +219,85 @@ class Adopter:
                         '%s, which is adopted.', view.id, exc_info=True)
             return self._driver.lost_updates(view)
 
-    def _refuse_if_managed(self, context: request_context.RequestContext,
-                           view: rows.Row, wanted: base.Reference) -> None:
-        asked_for = base.BackendSnapshot(
-            reference=wanted, size=None,
-            source_reference={'source-name': view.volume_name})
-        [owner] = owners.find(self._conf, self._database, context,
-                              self._driver, self._queue, [asked_for])
-        if owner is not None:
-            raise exception.ManageExistingInvalidReference(
-                existing_ref=reference.shown(wanted),
-                reason=_('snapshot %s manages it already') % owner)
+    @engine.retry
+    def _claim(self, task: Task, wanted: base.Reference,
+               candidate: str | None) -> _Claim | None:
+        """Note that nobody may withdraw the row from now on.
+
+        :param candidate: the row that the reference may belong to
+        :returns: None: the row has been withdrawn, or is finished
+        """
+        with self._database.writer(task.context) as session:
+            snapshot = self._creating(
+                session, task.context, task.snapshot_id)
+            if snapshot is None:
+                return None
+            volume = volumes.get(
+                session, task.context.elevated(), snapshot.volume_id)
+            view = rows.snapshot(self._conf, snapshot, volume)
+            asked_for = base.BackendSnapshot(
+                reference=wanted, size=None,
+                source_reference={'source-name': view.volume_name})
+            [owner] = owners.confirm(
+                session, self._conf, self._driver, self._queue, [asked_for],
+                [candidate])
+            payload = self._payload(session, snapshot, volume)
+            if not snapshots.claim(session, task.snapshot_id):
+                return None
+            return _Claim(view, owner, payload)
 
     @engine.retry
-    def _claim(self, context: request_context.RequestContext,
-               snapshot_id: str, size: int) -> bool:
+    def _resize(self, task: Task, size: int) -> None:
         """Mend the row and the quota by the size that the backend tells.
 
-        :returns: False: the row has been withdrawn
+        :raises QuotaError: the project has no room for it
         """
-        with self._database.writer(context) as session:
-            snapshot = self._creating(session, context, snapshot_id)
-            if snapshot is None:
-                return False
-            volume_type = volume_types.get(session, snapshot.volume_type_id)
+        with self._database.writer(task.context) as session:
+            snapshot = self._creating(
+                session, task.context, task.snapshot_id)
+            if snapshot is None or snapshot.volume_size == size:
+                return
             quota.charge(
-                session, self._conf, context,
-                project_id=snapshot.project_id, volume_type=volume_type,
+                session, self._conf, task.context,
+                project_id=snapshot.project_id,
+                volume_type=volume_types.get(
+                    session, snapshot.volume_type_id),
                 gigabytes=(
                     quota.snapshot_gigabytes(self._conf, size)
                     - quota.snapshot_gigabytes(
                         self._conf, snapshot.volume_size)),
                 size=size)
-            return snapshots.claim(session, snapshot_id, size=size)
+            snapshots.update(session, task.snapshot_id, volume_size=size)
 
     @engine.retry
-    def _finish(self, context: request_context.RequestContext,
-                snapshot_id: str, columns: dict[str, Any]) -> bool:
-        with self._database.writer(context) as session:
-            return snapshots.make_available(session, snapshot_id, **columns)
+    def _finish(self, task: Task, columns: dict[str, Any]
+                ) -> tuple[bool, dict[str, Any] | None]:
+        with self._database.writer(task.context) as session:
+            finished = snapshots.make_available(
+                session, task.snapshot_id, **columns)
+            return finished, self._outcome(session, task)
 
-    def _fail(self, context: request_context.RequestContext,
-              snapshot_id: str, error: Exception) -> None:
+    def _fail(self, task: Task, error: Exception) -> None:
         reason = self._reason(error)
         expected = isinstance(error, (
             exception.ManageableSnapshotsException, NotImplementedError))
-        LOG.error('Adopting snapshot %s failed: %s', snapshot_id, reason,
-                  exc_info=None if expected else error)
+        LOG.error('Adopting snapshot %s failed: %s', task.snapshot_id,
+                  reason, exc_info=None if expected else error)
         try:
-            if self._make_error(context, snapshot_id, reason):
-                self._notify(context, snapshot_id, 'error')
+            failed, payload = self._make_error(task, reason)
         except exception.ServiceUnavailable as away:
             LOG.warning('Snapshot %s stays "creating" for now: %s',
-                        snapshot_id, away)
+                        task.snapshot_id, away)
+            return
+        if failed:
+            self._notify(task, 'error', payload)
 
     @engine.retry
-    def _make_error(self, context: request_context.RequestContext,
-                    snapshot_id: str, reason: str) -> bool:
-        with self._database.writer(context) as session:
-            return snapshots.make_error(session, snapshot_id, reason)
+    def _make_error(self, task: Task, reason: str
+                    ) -> tuple[bool, dict[str, Any] | None]:
+        with self._database.writer(task.context) as session:
+            failed = snapshots.make_error(session, task.snapshot_id, reason)
+            return failed, self._outcome(session, task)
 
     def _reason(self, error: Exception) -> str:
         """What the owner of the snapshot may read of an error."""
@@ -257,16 +313,6 @@ class Adopter:
         return _('The driver %s failed; the log of the volume service has '
                  'the cause.') % self._driver.NAME
 
-    def _view(self, context: request_context.RequestContext,
-              snapshot_id: str) -> rows.Row | None:
-        with self._database.reader(context) as session:
-            snapshot = self._creating(session, context, snapshot_id)
-            if snapshot is None:
-                return None
-            volume = volumes.get(
-                session, context.elevated(), snapshot.volume_id)
-            return rows.snapshot(self._conf, snapshot, volume)
-
     def _creating(self, session: Any,
                   context: request_context.RequestContext,
                   snapshot_id: str) -> models.Snapshot | None:
@@ -276,23 +322,34 @@ class Adopter:
             return None
         return snapshot if snapshot.status == 'creating' else None
 
-    def _notify(self, context: request_context.RequestContext,
-                snapshot_id: str, suffix: str) -> None:
+    def _outcome(self, session: orm.Session,
+                 task: Task) -> dict[str, Any] | None:
+        """What to notify of, as the row is now; None: nothing."""
+        if not self._notifier.is_on:
+            return None
         try:
-            with self._database.reader(context) as session:
-                snapshot = snapshots.get(
-                    session, context.elevated(), snapshot_id)
-                volume = volumes.get(
-                    session, context.elevated(), snapshot.volume_id)
-                payload = notifications.snapshot_usage(
-                    snapshot, volume,
-                    snapshots.metadata(session, snapshot_id))
-        except exception.ManageableSnapshotsException as error:
-            LOG.warning('Not notifying of the %s of adopting snapshot %s: '
-                        '%s', suffix, snapshot_id, error)
-            return
-        self._notifier.snapshot(
-            context, f'manage_existing_snapshot.{suffix}', payload)
+            snapshot = snapshots.get(
+                session, task.context.elevated(), task.snapshot_id)
+            volume = volumes.get(
+                session, task.context.elevated(), snapshot.volume_id)
+        except exception.NotFound as error:
+            LOG.warning('Not notifying of snapshot %s: %s', task.snapshot_id,
+                        error)
+            return None
+        return self._payload(session, snapshot, volume)
+
+    def _payload(self, session: orm.Session, snapshot: models.Snapshot,
+                 volume: models.Volume) -> dict[str, Any] | None:
+        if not self._notifier.is_on:
+            return None
+        return notifications.snapshot_usage(
+            snapshot, volume, snapshots.metadata(session, snapshot.id))
+
+    def _notify(self, task: Task, suffix: str,
+                payload: dict[str, Any] | None) -> None:
+        if payload is not None:
+            self._notifier.snapshot(
+                task.context, f'manage_existing_snapshot.{suffix}', payload)
 
     @contextlib.contextmanager
     def _lock(self, name: str) -> Iterator[None]:

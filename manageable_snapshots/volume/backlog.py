@@ -10,15 +10,19 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Adoptions that wait for a thread.
+"""Adoptions that wait for a thread, and take turns.
 
 The database is where accepted adoptions are kept; this is only what one
 process has taken up of them, so it may be bounded, and lost.
+
+Projects take turns, so that one with a thousand adoptions does not hold up
+another one's first. Where there is no room, the project that has most waiting
+leaves its last one to the database.
 """
 
+import collections
 from collections.abc import Callable
 import concurrent.futures
-import functools
 import threading
 import time
 from typing import Any
@@ -26,6 +30,8 @@ from typing import Any
 from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
+
+_Waiting = tuple[str, Callable[[], Any]]
 
 
 class Backlog:
@@ -41,9 +47,13 @@ class Backlog:
             threads, thread_name_prefix='adoption')
         self._changed = threading.Condition()
         self._taken: set[str] = set()
+        #: by project, whose turn it is first
+        self._waiting: collections.OrderedDict[
+            str, collections.deque[_Waiting]] = collections.OrderedDict()
         self._running = True
 
-    def put(self, snapshot_id: str, adopt: Callable[[], Any]) -> bool:
+    def put(self, snapshot_id: str, project_id: str,
+            adopt: Callable[[], Any]) -> bool:
         """Take up an adoption.
 
         :param adopt: does it
@@ -53,17 +63,13 @@ class Backlog:
         with self._changed:
             if snapshot_id in self._taken:
                 return True
-            if not self._running or len(self._taken) >= self._limit:
+            if not self._running or not self._make_room(project_id):
                 return False
             self._taken.add(snapshot_id)
-            future = self._pool.submit(adopt)
-        future.add_done_callback(functools.partial(self._done, snapshot_id))
+            self._waiting.setdefault(
+                project_id, collections.deque()).append((snapshot_id, adopt))
+            self._pool.submit(self._next)
         return True
-
-    def has_room(self) -> bool:
-        """Whether :meth:`put` would take one more."""
-        with self._changed:
-            return self._running and len(self._taken) < self._limit
 
     def stop(self, timeout: float | None) -> bool:
         """Take up no more, and wait for what is running.
@@ -73,6 +79,10 @@ class Backlog:
         """
         with self._changed:
             self._running = False
+            for waiting in self._waiting.values():
+                self._taken.difference_update(
+                    snapshot_id for snapshot_id, _adopt in waiting)
+            self._waiting.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
         deadline = None if timeout is None else time.monotonic() + timeout
         with self._changed:
@@ -87,11 +97,37 @@ class Backlog:
                 self._changed.wait(left)
         return True
 
-    def _done(self, snapshot_id: str,
-              future: concurrent.futures.Future[Any]) -> None:
-        if not future.cancelled() and future.exception() is not None:
-            LOG.error('Adopting snapshot %s failed unexpectedly.',
-                      snapshot_id, exc_info=future.exception())
+    def _make_room(self, project_id: str) -> bool:
+        if len(self._taken) < self._limit:
+            return True
+        if not self._waiting:
+            return False
+        mine = len(self._waiting.get(project_id, ()))
+        most = max(self._waiting.values(), key=len)
+        if len(most) <= mine + 1:
+            return False
+        snapshot_id, _adopt = most.pop()
+        self._taken.discard(snapshot_id)
+        LOG.info('The adoption of snapshot %s waits in the database.',
+                 snapshot_id)
+        return True
+
+    def _next(self) -> None:
+        """Run one adoption, of the project whose turn it is."""
         with self._changed:
-            self._taken.discard(snapshot_id)
-            self._changed.notify_all()
+            if not self._waiting:
+                return
+            project_id, waiting = self._waiting.popitem(last=False)
+            snapshot_id, adopt = waiting.popleft()
+            if waiting:
+                # Behind the others.
+                self._waiting[project_id] = waiting
+        try:
+            adopt()
+        except Exception:
+            LOG.exception('Adopting snapshot %s failed unexpectedly.',
+                          snapshot_id)
+        finally:
+            with self._changed:
+                self._taken.discard(snapshot_id)
+                self._changed.notify_all()

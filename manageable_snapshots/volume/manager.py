@@ -86,8 +86,9 @@ class Manager:
         :returns: the row's id
         """
         snapshot_id = objects.identifier(snapshot)
-        if self._adopter.accept(ctxt, snapshot_id, ref):
-            self._take_up(ctxt, snapshot_id, ref)
+        task = self._adopter.accept(ctxt, snapshot_id, ref)
+        if task is not None:
+            self._take_up(task)
         return snapshot_id
 
     def resume(self) -> None:
@@ -98,22 +99,20 @@ class Manager:
         """
         context = request_context.get_admin_context()
         with self._database.reader(context) as session:
-            waiting = [
-                (row.id, row.user_id, row.project_id,
-                 snapshots.recorded_reference(row))
+            tasks = [
+                adoption.Task(
+                    request_context.RequestContext(
+                        user_id=row.user_id, project_id=row.project_id,
+                        is_admin=True, overwrite=False),
+                    row.id, row.volume_id, row.project_id,
+                    snapshots.recorded_reference(row))
                 for row in snapshots.creating_on(
                     session, self._host,
                     older_than=self._conf.manageable_snapshots.rpc_timeout)]
-        for snapshot_id, user_id, project_id, ref in waiting:
-            if not self._backlog.has_room():
-                return
+        for task in tasks:
             LOG.info('Taking up the adoption of snapshot %s again.',
-                     snapshot_id)
-            self._take_up(
-                request_context.RequestContext(
-                    user_id=user_id, project_id=project_id, is_admin=True,
-                    overwrite=False),
-                snapshot_id, ref)
+                     task.snapshot_id)
+            self._take_up(task)
 
     def stop(self, timeout: float | None) -> bool:
         """Finish what is under way.
@@ -123,13 +122,13 @@ class Manager:
         """
         return self._backlog.stop(timeout)
 
-    def _take_up(self, context: request_context.RequestContext,
-                 snapshot_id: str, ref: Any) -> None:
-        taken = self._backlog.put(snapshot_id, functools.partial(
-            self._adopter.adopt, context, snapshot_id, ref))
+    def _take_up(self, task: adoption.Task) -> None:
+        taken = self._backlog.put(
+            task.snapshot_id, task.project_id,
+            functools.partial(self._adopter.adopt, task))
         if not taken:
             LOG.info('The adoption of snapshot %s waits in the database.',
-                     snapshot_id)
+                     task.snapshot_id)
 
     def get_manageable_snapshots(
             self, ctxt: request_context.RequestContext, marker: Any,

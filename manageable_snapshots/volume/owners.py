@@ -15,6 +15,7 @@
 from collections.abc import Sequence
 
 from oslo_config import cfg
+from sqlalchemy import orm
 
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
@@ -34,23 +35,36 @@ def find(conf: cfg.ConfigOpts, database: engine.Database,
     :param queue: the backend's name, ``host@backend``, or its cluster's
     :raises ServiceUnavailable: the database does not answer in time
     """
-    owners = [entry.cinder_id or _by_name(conf, driver, entry)
-              for entry in entries]
+    candidates = [entry.cinder_id or candidate(conf, driver, entry.reference)
+                  for entry in entries]
     with database.reader(context) as session:
-        managed = snapshots.managed_ids(
-            session, [owner for owner in owners if owner], queue)
+        return confirm(session, conf, driver, queue, entries, candidates)
+
+
+def candidate(conf: cfg.ConfigOpts, driver: base.SnapshotDriver,
+              ref: base.Reference) -> str | None:
+    """The id of the row that a reference belongs to, if there is such a row.
+
+    It takes no look at the database, but the driver may take one at the
+    backend.
+    """
+    name = driver.managed_name(ref)
+    return name and names.snapshot_id(conf, name)
+
+
+def confirm(session: orm.Session, conf: cfg.ConfigOpts,
+            driver: base.SnapshotDriver, queue: str,
+            entries: Sequence[base.BackendSnapshot],
+            candidates: Sequence[str | None]) -> list[str | None]:
+    """Those of the candidates that there are, each for its entry."""
+    managed = snapshots.managed_ids(
+        session, [owner for owner in candidates if owner], queue)
     return [
         owner if owner in managed and (
             # What the driver itself says counts.
             entry.cinder_id
             or _may_be_of(conf, driver, entry, managed[owner])) else None
-        for entry, owner in zip(entries, owners)]
-
-
-def _by_name(conf: cfg.ConfigOpts, driver: base.SnapshotDriver,
-             entry: base.BackendSnapshot) -> str | None:
-    name = driver.managed_name(entry.reference)
-    return name and names.snapshot_id(conf, name)
+        for entry, owner in zip(entries, candidates)]
 
 
 def _may_be_of(conf: cfg.ConfigOpts, driver: base.SnapshotDriver,

@@ -38,6 +38,7 @@ from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import serializer
 from manageable_snapshots.rpc import server
 from manageable_snapshots import starting
+from manageable_snapshots.volume import adoption
 from manageable_snapshots.volume.cinder import driver as cinders
 from manageable_snapshots.volume import manager
 
@@ -178,15 +179,14 @@ class Manager(manager.Manager):
             LOG.warning('Cannot resume the adoptions of %s now: %s',
                         self._host, error)
 
-    def _take_up(self, context: context.RequestContext, snapshot_id: str,
-                 ref: Any) -> None:
-        if snapshot_id in self._under_way:
+    def _take_up(self, task: adoption.Task) -> None:
+        if task.snapshot_id in self._under_way:
             return
-        self._under_way.add(snapshot_id)
+        self._under_way.add(task.snapshot_id)
         try:
-            self._adopter.adopt(context, snapshot_id, ref)
+            self._adopter.adopt(task)
         finally:
-            self._under_way.discard(snapshot_id)
+            self._under_way.discard(task.snapshot_id)
 
 
 class Locks:

@@ -122,7 +122,7 @@ class AdoptionTest(base.ApiTestCase):
 
         def claim(snapshot_id):
             with self.database.writer(self.admin) as session:
-                snapshots.claim(session, snapshot_id, size=1)
+                snapshots.claim(session, snapshot_id)
 
         self.unreachable(before=claim)
         answer = self.adopt(volume_id)

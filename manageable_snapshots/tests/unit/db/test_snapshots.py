@@ -324,7 +324,7 @@ class LeaveCreatingTestCase(base.TestCase):
                                    provider_id='kept'))
         self.assertFalse(self._call(snapshots.make_available, row.id))
         self.assertFalse(self._call(snapshots.make_error, row.id, 'late'))
-        self.assertFalse(self._call(snapshots.claim, row.id, size=5))
+        self.assertFalse(self._call(snapshots.claim, row.id))
         self.assertFalse(self._call(
             snapshots.withdraw, self.context, row.id))
         row = self.find(models.Snapshot, row.id)
@@ -345,12 +345,12 @@ class LeaveCreatingTestCase(base.TestCase):
     def test_what_a_worker_has_claimed_is_not_withdrawn(self):
         row = self.add_snapshot(reference=REFERENCE)
         self.assertFalse(snapshots.is_claimed(row))
-        self.assertTrue(self._call(snapshots.claim, row.id, size=5))
+        self.assertTrue(self._call(snapshots.claim, row.id))
         self.assertFalse(self._call(snapshots.withdraw, self.context, row.id))
         row = self.find(models.Snapshot, row.id)
         self.assertTrue(snapshots.is_claimed(row))
-        self.assertEqual((False, 5, 'creating'),
-                         (row.deleted, row.volume_size, row.status))
+        self.assertEqual((False, 'creating'),
+                         (row.deleted, row.status))
         self.assertEqual(REFERENCE, snapshots.recorded_reference(row))
 
     def test_another_projects_row_is_not_withdrawn(self):

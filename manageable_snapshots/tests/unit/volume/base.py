@@ -118,6 +118,8 @@ class _Lock:
 class Notifier:
     """Keeps what it was told."""
 
+    is_on = True
+
     def __init__(self):
         self.sent = []
 

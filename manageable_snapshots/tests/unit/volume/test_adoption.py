@@ -14,6 +14,7 @@
 
 import threading
 
+import sqlalchemy as sa
 from tooz import coordination
 
 from manageable_snapshots.db import snapshots
@@ -38,8 +39,13 @@ class AdoptionTestCase(base.WorkerTestCase):
         self.volume_id = self.volume()
 
     def adopt(self, snapshot_id, ref={'source-name': 'old'}):
-        if self.adopter.accept(self.context, snapshot_id, ref):
-            self.adopter.adopt(self.context, snapshot_id, ref)
+        task = self.adopter.accept(self.context, snapshot_id, ref)
+        if task is not None:
+            self.adopter.adopt(task)
+
+    def task(self, snapshot_id, ref={'source-name': 'old'}):
+        return adoption.Task(self.context, snapshot_id, self.volume_id,
+                             base.PROJECT, ref)
 
     def assert_error(self, snapshot_id, reason):
         row = self.row(snapshot_id)
@@ -67,6 +73,15 @@ class AdoptTest(AdoptionTestCase):
         snapshot_id = self.accepted(self.volume_id, 'old')
         self.adopt(snapshot_id, 'old')
         self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_it_takes_three_transactions(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        begun = []
+        sa.event.listen(self.database.engine, 'begin', begun.append)
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual(3 + 1, len(begun))
 
     def test_start_and_end_are_notified(self):
         self.hold(self.volume_id)
@@ -209,9 +224,9 @@ class RepeatedTest(AdoptionTestCase):
         self.hold(self.volume_id)
         snapshot_id = self.accepted(self.volume_id)
         self.adopt(snapshot_id)
-        self.assertFalse(self.adopter.accept(
+        self.assertIsNone(self.adopter.accept(
             self.context, snapshot_id, {'source-name': 'old'}))
-        self.adopter.adopt(self.context, snapshot_id, {'source-name': 'old'})
+        self.adopter.adopt(self.task(snapshot_id))
         self.assertEqual('available', self.row(snapshot_id).status)
         self.assertEqual(1, len(self.driver.renames))
 
@@ -224,7 +239,7 @@ class RepeatedTest(AdoptionTestCase):
     def test_what_a_crash_left_renamed_becomes_available(self):
         snapshot_id = self.accepted(self.volume_id)
         with self.write() as session:
-            snapshots.claim(session, snapshot_id, size=1)
+            snapshots.claim(session, snapshot_id)
         self.hold(self.volume_id, f'snapshot-{snapshot_id}')
         self.adopt(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)
@@ -233,7 +248,7 @@ class RepeatedTest(AdoptionTestCase):
     def test_what_a_crash_left_before_the_rename_is_adopted(self):
         snapshot_id = self.accepted(self.volume_id)
         with self.write() as session:
-            snapshots.claim(session, snapshot_id, size=1)
+            snapshots.claim(session, snapshot_id)
         self.hold(self.volume_id)
         self.adopt(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)
@@ -249,23 +264,35 @@ class RepeatedTest(AdoptionTestCase):
 
     def test_a_reference_that_was_lost_is_an_error(self):
         snapshot_id = self.accepted(self.volume_id, ref='x' * 5000)
-        self.adopter.adopt(self.context, snapshot_id, None)
+        self.adopter.adopt(self.task(snapshot_id, None))
         self.assert_error(snapshot_id, 'the reference is lost')
 
     def test_a_row_that_was_withdrawn_meanwhile_is_left_alone(self):
         self.hold(self.volume_id)
         snapshot_id = self.accepted(self.volume_id)
-        get_size = self.driver.manage_existing_snapshot_get_size
-
-        def withdraw(snapshot, ref):
-            with self.write() as session:
-                self.assertTrue(snapshots.withdraw(
-                    session, self.context, snapshot_id))
-            return get_size(snapshot, ref)
-
-        self.driver.manage_existing_snapshot_get_size = withdraw
-        self.adopt(snapshot_id)
+        task = self.adopter.accept(self.context, snapshot_id, 'old')
+        with self.write() as session:
+            self.assertTrue(snapshots.withdraw(
+                session, self.context, snapshot_id))
+        self.adopter.adopt(task)
         self.assertEqual([], self.driver.renames)
+        self.assertEqual([], self.notifier.sent)
+
+    def test_a_crash_after_the_quota_is_mended_charges_nothing_twice(self):
+        self.hold(self.volume_id, size=5)
+        snapshot_id = self.accepted(self.volume_id)
+        self.driver.before_rename = self._die
+        before = self.usage('gigabytes')
+        self.assertRaises(SystemExit, self.adopt, snapshot_id)
+        self.assertEqual(before + 4, self.usage('gigabytes'))
+        self.driver.before_rename = lambda: None
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual(before + 4, self.usage('gigabytes'))
+
+    @staticmethod
+    def _die():
+        raise SystemExit
 
     def test_a_row_that_is_claimed_cannot_be_withdrawn(self):
         self.hold(self.volume_id)
@@ -298,7 +325,7 @@ class RepeatedTest(AdoptionTestCase):
         self.adopt(after_failure)
         after_crash = self.accepted(self.volume_id)
         with self.write() as session:
-            snapshots.claim(session, after_crash, size=1)
+            snapshots.claim(session, after_crash)
         self.hold(self.volume_id, f'snapshot-{after_crash}')
         self.adopt(after_crash)
         for snapshot_id in after_failure, after_crash:

@@ -34,12 +34,12 @@ class BacklogTest(test_base.BaseTestCase):
         self.addCleanup(waiting.stop, 0)
         return waiting
 
-    def put(self, waiting, name):
+    def put(self, waiting, name, project='p'):
         def adopt():
             self.go.wait(30)
             self.done.append(name)
             self.ended.release()
-        return waiting.put(name, adopt)
+        return waiting.put(name, project, adopt)
 
     def test_what_is_put_is_done(self):
         waiting = self.backlog()
@@ -52,16 +52,13 @@ class BacklogTest(test_base.BaseTestCase):
         waiting = self.backlog()
         self.assertTrue(self.put(waiting, 'a'))
         self.assertTrue(self.put(waiting, 'a'))
-        self.go.set()
-        self.assertTrue(waiting.stop(30))
-        self.assertEqual(['a'], self.done)
+        self.put(waiting, 'b')
+        self.assertEqual(['a', 'b'], self.ended_in_order(2))
 
     def test_a_full_backlog_takes_no_more(self):
         waiting = self.backlog(limit=2)
-        self.assertTrue(waiting.has_room())
         self.put(waiting, 'a')
         self.put(waiting, 'b')
-        self.assertFalse(waiting.has_room())
         self.assertFalse(self.put(waiting, 'c'))
 
     def test_there_is_room_again_when_one_is_done(self):
@@ -74,11 +71,48 @@ class BacklogTest(test_base.BaseTestCase):
                 lambda: not waiting._taken, 30))
         self.assertTrue(self.put(waiting, 'b'))
 
+    def busy(self, **options):
+        """A backlog whose thread has something to do until ``go``."""
+        waiting = self.backlog(**options)
+        running = threading.Event()
+
+        def adopt():
+            running.set()
+            self.go.wait(30)
+
+        waiting.put('first', 'another', adopt)
+        self.assertTrue(running.wait(30))
+        return waiting
+
+    def ended_in_order(self, count):
+        self.go.set()
+        for _count in range(count):
+            self.assertTrue(self.ended.acquire(timeout=30))
+        return self.done
+
+    def test_projects_take_turns(self):
+        waiting = self.busy(limit=100)
+        for project, count in (('p', 4), ('q', 2), ('r', 1)):
+            for number in range(count):
+                self.put(waiting, f'{project}{number}', project)
+        self.assertEqual(['p0', 'q0', 'r0', 'p1', 'q1', 'p2', 'p3'],
+                         self.ended_in_order(7))
+
+    def test_who_has_most_waiting_makes_room(self):
+        waiting = self.busy(limit=4)
+        self.assertEqual([True, True, True, False], [
+            self.put(waiting, f'p{number}', 'p') for number in range(4)])
+        self.assertEqual([True, False], [
+            self.put(waiting, f'q{number}', 'q') for number in range(2)])
+        # What was left out may come again.
+        self.assertFalse(self.put(waiting, 'p2', 'p'))
+        self.assertEqual(['p0', 'q0', 'p1'], self.ended_in_order(3))
+        self.assertTrue(self.put(waiting, 'p2', 'p'))
+
     def test_a_stopped_backlog_takes_no_more(self):
         waiting = self.backlog()
         self.assertTrue(waiting.stop(0))
         self.assertFalse(self.put(waiting, 'a'))
-        self.assertFalse(waiting.has_room())
 
     def test_stopping_finishes_what_runs_and_drops_what_waits(self):
         waiting = self.backlog(threads=1)
@@ -89,7 +123,7 @@ class BacklogTest(test_base.BaseTestCase):
             self.go.wait(30)
             self.done.append('a')
 
-        waiting.put('a', adopt)
+        waiting.put('a', 'p', adopt)
         self.put(waiting, 'b')
         self.assertTrue(running.wait(30))
         stopped = []
@@ -109,7 +143,7 @@ class BacklogTest(test_base.BaseTestCase):
             running.set()
             self.go.wait(30)
 
-        waiting.put('a', adopt)
+        waiting.put('a', 'p', adopt)
         self.assertTrue(running.wait(30))
         self.assertFalse(waiting.stop(0.01))
 
@@ -117,9 +151,13 @@ class BacklogTest(test_base.BaseTestCase):
         log = self.useFixture(fixtures.FakeLogger())
         waiting = self.backlog(limit=1)
 
+        running = threading.Event()
+
         def adopt():
+            running.set()
             raise ValueError('no such luck')
 
-        waiting.put('a', adopt)
+        waiting.put('a', 'p', adopt)
+        self.assertTrue(running.wait(30))
         self.assertTrue(waiting.stop(30))
         self.assertIn('no such luck', log.output)
