@@ -60,6 +60,16 @@ class RequestContext(context.RequestContext):
                 _('The request needs a token that is scoped to a project.'))
         return self.project_id
 
+    def require_right_to(self, project_id: str | None) -> None:
+        """See to it that a row is the asking project's, or anybody may ask.
+
+        :param project_id: the row's
+        :raises InvalidInput: it is another project's
+        """
+        if not self.is_admin and self.project_id != project_id:
+            raise exception.InvalidInput(
+                reason=_('what it is about is another project\'s'))
+
     def elevated(self) -> 'RequestContext':
         """The same context with an administrator's sight."""
         if self.is_admin:

@@ -152,13 +152,19 @@ def _unwrap(value: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def identifier(value: Any) -> str:
+def identifier(value: Any, name: str | None = None) -> str:
     """The id of the resource that an argument of a method stands for.
 
     :param value: an object, or its fields
-    :raises InvalidInput: it has no UUID
+    :param name: what an object must be, ``Snapshot`` or ``Volume``; None:
+        anything
+    :raises InvalidInput: it is another, or has no UUID
     """
     fields = plain(value)
+    if name is not None and isinstance(value, dict) and (
+            value.get(f'{_PREFIX}name', name) != name):
+        raise exception.InvalidInput(
+            reason=_('an object on the wire is not a %s') % name)
     value = fields.get('id') if isinstance(fields, dict) else None
     try:
         return str(uuid.UUID(value))

@@ -75,6 +75,13 @@ class Endpoint:
         return call
 
 
+class _Interface(dispatcher.RPCAccessPolicyBase):
+    """Keeps from callers what is there for oslo.messaging."""
+
+    def is_allowed(self, endpoint: Any, method: str) -> bool:
+        return method != 'target' and not method.startswith('_')
+
+
 class Presence:
     """Answers where only a worker of this project listens.
 
@@ -192,7 +199,7 @@ def get_servers(conf: cfg.ConfigOpts, transport: messaging.Transport,
             messaging.get_rpc_server(
                 transport, target, answering,
                 serializer=serializer.RequestContextSerializer(),
-                access_policy=dispatcher.DefaultRPCAccessPolicy)
+                access_policy=_Interface)
             for target, answering in answers]
 
     return Servers(create, conf.manageable_snapshots.rpc_timeout)

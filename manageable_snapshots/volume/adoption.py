@@ -133,6 +133,7 @@ class Adopter:
         :param ref: as it came over the wire
         :returns: None: there is nothing to do; the message came twice or
             too late
+        :raises InvalidInput: the row is another project's
         """
         with self._database.writer(context) as session:
             snapshot = self._creating(session, context, snapshot_id)
@@ -140,6 +141,7 @@ class Adopter:
                 LOG.info('Snapshot %s is not waiting to be adopted; leaving '
                          'it alone.', snapshot_id)
                 return None
+            context.require_right_to(snapshot.project_id)
             if ref is not None and snapshots.recorded_reference(
                     snapshot) is None:
                 snapshots.record_reference(session, snapshot_id, ref)

@@ -73,7 +73,7 @@ class Companions:
         :param volume: Cinder's Volume object
         :returns: its id
         """
-        volume_id = objects.identifier(volume)
+        volume_id = objects.identifier(volume, 'Volume')
         row = self._volume(context, volume_id)
         if row is None or row.status != 'creating':
             return volume_id
@@ -101,7 +101,7 @@ class Companions:
         :param volume: Cinder's Volume object
         :param unmanage_only: leave it on the backend
         """
-        volume_id = objects.identifier(volume)
+        volume_id = objects.identifier(volume, 'Volume')
         row = self._volume(context, volume_id)
         if row is None:
             return True
@@ -124,7 +124,7 @@ class Companions:
         :param snapshot: Cinder's Snapshot object
         :returns: its id
         """
-        snapshot_id = objects.identifier(snapshot)
+        snapshot_id = objects.identifier(snapshot, 'Snapshot')
         view = self._snapshot(context, snapshot_id)
         if view is None or view.status != 'creating':
             return snapshot_id
@@ -151,7 +151,7 @@ class Companions:
         :param unmanage_only: leave it on the backend as it is
         :param handle_quota: give the quota back; false where the caller did
         """
-        snapshot_id = objects.identifier(snapshot)
+        snapshot_id = objects.identifier(snapshot, 'Snapshot')
         view = self._snapshot(context, snapshot_id)
         if view is None:
             return True
@@ -183,9 +183,11 @@ class Companions:
                 volume_id: str) -> models.Volume | None:
         with self._database.reader(context) as session:
             try:
-                return volumes.get(session, context.elevated(), volume_id)
+                row = volumes.get(session, context.elevated(), volume_id)
             except exception.VolumeNotFound:
                 return None
+            context.require_right_to(row.project_id)
+            return row
 
     def _snapshot(self, context: request_context.RequestContext,
                   snapshot_id: str) -> rows.Row | None:
@@ -194,6 +196,7 @@ class Companions:
                 row = snapshots.get(session, context.elevated(), snapshot_id)
             except exception.SnapshotNotFound:
                 return None
+            context.require_right_to(row.project_id)
             return rows.snapshot(self._conf, row, volumes.get(
                 session, context.elevated(), row.volume_id))
 

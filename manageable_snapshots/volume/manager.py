@@ -85,7 +85,7 @@ class Manager:
         :param ref: the reference, as the API was given it
         :returns: the row's id
         """
-        snapshot_id = objects.identifier(snapshot)
+        snapshot_id = objects.identifier(snapshot, 'Snapshot')
         task = self._adopter.accept(ctxt, snapshot_id, ref)
         if task is not None:
             self._take_up(task)
@@ -155,11 +155,15 @@ class Manager:
         :param safe_to_manage: leave out what is not, or what is
         :param marker_size: the size that the marker's snapshot had, GiB, or
             -1 for none; says that it was the last one of a page
-        :raises InvalidInput: a marker or sorting that cannot be, or a filter
-            that the driver knows too little for
+        :raises InvalidInput: an argument that cannot be, or a filter that
+            the driver knows too little for
         :raises DriverCannot: the driver cannot list
         :raises BackendTimeout: it does not answer within ``list_timeout``
         """
+        _check_page({'limit': limit, 'offset': offset},
+                    {'sort_keys': sort_keys, 'sort_dirs': sort_dirs},
+                    {'pool': pool, 'source_name': source_name,
+                     'volume_id': volume_id}, safe_to_manage, marker_size)
         if volume_id is not None and not self._driver.knows_volumes:
             raise exception.InvalidInput(reason=_(
                 'the driver %s does not tell snapshots by their volumes, so '
@@ -198,3 +202,31 @@ class Manager:
 def _short(text: str | None) -> str | None:
     """As much of a text as names have, as the inventory may remember it."""
     return text if text is None else text[:_LONGEST_NAME]
+
+
+def _check_page(numbers: dict[str, Any], lists: dict[str, Any],
+                texts: dict[str, Any], safe_to_manage: Any,
+                marker_size: Any) -> None:
+    for name, value in numbers.items():
+        if value is not None and (not _is_number(value) or value < 0):
+            raise exception.InvalidInput(
+                reason=_('%s must be a number that is not negative') % name)
+    for name, value in lists.items():
+        if not isinstance(value, list) or not all(
+                isinstance(item, str) for item in value):
+            raise exception.InvalidInput(
+                reason=_('%s must be a list of strings') % name)
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise exception.InvalidInput(
+                reason=_('%s must be a string') % name)
+    if not isinstance(safe_to_manage, (bool, type(None))):
+        raise exception.InvalidInput(
+            reason=_('safe_to_manage must be true or false'))
+    if marker_size is not None and not _is_number(marker_size):
+        raise exception.InvalidInput(
+            reason=_('marker_size must be a number'))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
