@@ -89,9 +89,11 @@ class Service(fixtures.Fixture):
         migration.sync(self.conf)
         self.database = engine.Database(self.conf)
         self.addCleanup(self.database.dispose)
-        transport = rpc_transport.in_process(self.conf)
-        self.app = deploy.load_app(self.conf, self.database, transport)
-        self.worker = service.Service(self.conf, self.database, transport)
+        self.transport = rpc_transport.in_process(self.conf)
+        self.app = deploy.load_app(
+            self.conf, self.database, self.transport)
+        self.worker = service.Service(
+            self.conf, self.database, self.transport)
         self.worker.start()
         self.addCleanup(self.worker.stop)
         self.context = request_context.RequestContext(
