@@ -28,18 +28,29 @@ objects: ``snapshot.id``, ``snapshot.name`` (by ``snapshot_name_template``),
 """
 
 import abc
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
+import math
 import sys
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 from oslo_utils import units
 
 from manageable_snapshots import reference
 
+LOG = logging.getLogger(__name__)
+
 Reference = reference.Reference
+
+#: characters of a text in a list; no storage has names that are as long
+MAX_TEXT = 4096
+
+#: GiB; what the column of a database holds
+MAX_SIZE = 0x7fffffff
 
 
 def gibibytes(size: int) -> int:
@@ -96,6 +107,87 @@ def describe(snapshot: BackendSnapshot,
                        else dict(snapshot.extra_info)),
         'source_reference': dict(snapshot.source_reference),
     }
+
+
+def entries(name: str, listed: Any) -> Iterator[BackendSnapshot]:
+    """What a driver of Cinder's lists, which can be anything.
+
+    An entry that is none is left out, and the log says so once a list.
+
+    :param name: the driver's, for the log
+    :param listed: dicts as :func:`describe` makes them; they may leave out
+        all but the reference
+    :raises TypeError: it is no list
+    """
+    if not isinstance(listed, Iterable) or isinstance(
+            listed, (str, bytes, Mapping)):
+        raise TypeError(f'{name} lists what is no list but a '
+                        f'{type(listed).__name__}')
+    count, reason = 0, None
+    for each in listed:
+        try:
+            entry = _entry(each)
+        except (OverflowError, TypeError, ValueError) as error:
+            count += 1
+            reason = reason or error
+        else:
+            yield entry
+    if count:
+        LOG.warning('%(driver)s lists %(count)d entries that are none; they '
+                    'are left out. Of the first: %(reason)s',
+                    {'driver': name, 'count': count,
+                     'reason': reference.shown(str(reason))})
+
+
+def check_size(value: Any) -> int:
+    """A size as a driver tells it, in GiB, rounded up.
+
+    :raises ValueError: there is no such size
+    """
+    try:
+        size = math.ceil(float(value))
+    except (OverflowError, TypeError, ValueError):
+        size = -1
+    if isinstance(value, bool) or not 0 <= size <= MAX_SIZE:
+        raise ValueError(f'{reference.shown(value)} is no size in GiB')
+    return size
+
+
+def _entry(listed: Any) -> BackendSnapshot:
+    if not isinstance(listed, Mapping):
+        raise TypeError(f'it is a {type(listed).__name__}')
+    size, reason = listed.get('size'), listed.get('reason_not_safe')
+    owner, extra = listed.get('cinder_id'), listed.get('extra_info')
+    ref = _texts(listed.get('reference'))
+    if not ref:
+        raise ValueError('it has no reference')
+    return BackendSnapshot(
+        reference=ref,
+        source_reference=_texts(listed.get('source_reference') or {}),
+        size=None if size is None else check_size(size),
+        safe_to_manage=bool(listed.get('safe_to_manage')),
+        reason_not_safe=None if reason is None else str(reason)[:MAX_TEXT],
+        extra_info=({str(key)[:MAX_TEXT]: str(value)[:MAX_TEXT]
+                     for key, value in extra.items() if value is not None}
+                    if isinstance(extra, Mapping) else None),
+        cinder_id=owner if isinstance(owner, str) else None)
+
+
+def _texts(ref: Any) -> Reference:
+    if not isinstance(ref, Mapping):
+        raise TypeError('a reference is no dict')
+    # A request has texts only, whatever numbers a driver has here.
+    texts = {}
+    for key, value in ref.items():
+        if value is None:
+            continue
+        if not isinstance(key, str) or isinstance(value, bool) or (
+                not isinstance(value, (str, int))):
+            raise TypeError('a reference has what is no string')
+        texts[key] = str(value)
+        if len(key) > MAX_TEXT or len(texts[key]) > MAX_TEXT:
+            raise ValueError('a name is longer than any storage has')
+    return texts
 
 
 class SnapshotDriver(abc.ABC):
@@ -190,17 +282,8 @@ class SnapshotDriver(abc.ABC):
         :param cinder_snapshots: the rows of this backend
         :raises NotImplementedError: the backend cannot list
         """
-        for entry in self.get_manageable_snapshots(
-                cinder_snapshots, None, sys.maxsize, 0, ['reference'],
-                ['asc']):
-            yield BackendSnapshot(
-                reference=entry['reference'],
-                source_reference=entry['source_reference'],
-                size=entry['size'],
-                safe_to_manage=entry['safe_to_manage'],
-                reason_not_safe=entry.get('reason_not_safe'),
-                extra_info=entry.get('extra_info'),
-                cinder_id=entry.get('cinder_id'))
+        yield from entries(self.NAME, self.get_manageable_snapshots(
+            cinder_snapshots, None, sys.maxsize, 0, ['reference'], ['asc']))
 
     def managed_name(self, existing_ref: Reference) -> str | None:
         """The backend's name of the snapshot that a reference names.
@@ -223,12 +306,13 @@ class SnapshotDriver(abc.ABC):
         :returns: None: the driver cannot say
         """
         try:
-            entries = self.get_manageable_snapshots(
+            listed = self.get_manageable_snapshots(
                 [snapshot], None, sys.maxsize, 0, ['reference'], ['asc'])
         except NotImplementedError:
             return None
-        return any(entry.get('cinder_id') == snapshot['id']
-                   for entry in entries)
+        return any(isinstance(entry, Mapping)
+                   and entry.get('cinder_id') == snapshot['id']
+                   for entry in listed)
 
     def lost_updates(self, snapshot: Any) -> dict[str, Any] | None:
         """What ``manage_existing_snapshot`` returned, if it can be had again.

@@ -56,6 +56,7 @@ from manageable_snapshots.rpc import notifications
 from manageable_snapshots.volume import inventory
 from manageable_snapshots.volume import owners
 from manageable_snapshots.volume import rows
+from manageable_snapshots.volume import updates as updates_of_driver
 
 LOG = logging.getLogger(__name__)
 
@@ -65,10 +66,6 @@ _LOCK_NAMES = 256
 
 #: the row stays ``creating`` then, and is taken up again
 _AWAY = (exception.ServiceUnavailable, exception.BackendTimeout)
-
-#: What a driver may say of a snapshot that it has adopted.
-_UPDATES = ('provider_id', 'provider_location', 'provider_auth',
-            'display_name', 'metadata')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,14 +188,14 @@ class Adopter:
                     existing_ref=reference.shown(wanted),
                     reason=_('snapshot %s manages it already') % claim.owner)
             else:
-                size = self._driver.manage_existing_snapshot_get_size(
-                    view, wanted)
+                size = base.check_size(
+                    self._driver.manage_existing_snapshot_get_size(
+                        view, wanted))
                 if size != view.volume_size:
                     self._resize(task, size)
                 updates = self._rename(view, wanted)
-            finished, payload = self._finish(task, {
-                column: value for column, value in (updates or {}).items()
-                if column in _UPDATES})
+            finished, payload = self._finish(task, updates_of_driver.usable(
+                self._driver.NAME, task.snapshot_id, updates))
             if not finished:
                 LOG.error('Snapshot %s was adopted on the backend as %s, but '
                           'its row was changed meanwhile.', view.id,

@@ -19,7 +19,6 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import functools
-import math
 import re
 import sys
 from typing import Any
@@ -120,7 +119,7 @@ class Driver(base.SnapshotDriver):
             return self.manage_existing_snapshot(snapshot, ref)
         except Exception as error:
             LOG.info('%s has no more to say of snapshot %s: %s', self.NAME,
-                     snapshot.id, error)
+                     snapshot.id, _shown(error))
             return None
 
     def manage_existing_snapshot(
@@ -142,8 +141,8 @@ class Driver(base.SnapshotDriver):
         method = self._method('manage_existing_snapshot_get_size')
         self._refuse_anothers(snapshot, own, existing_ref)
         with _refusals(existing_ref):
-            return math.ceil(float(method(
-                snapshot=self._object(snapshot), existing_ref=own)))
+            return base.check_size(method(
+                snapshot=self._object(snapshot), existing_ref=own))
 
     def unmanage_snapshot(self, snapshot: Any) -> None:
         self._method('unmanage_snapshot')(self._object(snapshot))
@@ -168,15 +167,15 @@ class Driver(base.SnapshotDriver):
             0, ['reference'], ['asc'])
         for _attempt in range(_ATTEMPTS - 1):
             try:
-                return [_entry(listed) for listed in ask()]
+                return list(base.entries(self.NAME, ask()))
             except NotImplementedError:
                 raise
             except Exception as error:
                 # A volume that is deleted meanwhile fails the whole listing
                 # of some of Cinder's drivers (RBD).
                 LOG.info('%s could not list its snapshots, asking again: %s',
-                         self.NAME, error)
-        return [_entry(listed) for listed in ask()]
+                         self.NAME, _shown(error))
+        return list(base.entries(self.NAME, ask()))
 
     def _with_owners(self, rows: list[Any]) -> list[base.BackendSnapshot]:
         """The driver's whole list, and the row that manages each entry.
@@ -217,7 +216,7 @@ class Driver(base.SnapshotDriver):
             except Exception as error:
                 LOG.warning('%s could not list its snapshots, so that only '
                             'the name tells whether one is managed: %s',
-                            self.NAME, error)
+                            self.NAME, _shown(error))
                 return
             here, elsewhere = self._find(snapshot, own)
         owner = next((entry.cinder_id for entry in here
@@ -339,24 +338,8 @@ def _refusals(ref: base.Reference) -> Iterator[None]:
             reason=_('the driver asks for a %s') % missing) from error
 
 
-def _entry(listed: dict[str, Any]) -> base.BackendSnapshot:
-    """What a driver of Cinder's lists, which may leave out what it lacks."""
-    size = listed.get('size')
-    extra = listed.get('extra_info')
-    return base.BackendSnapshot(
-        # A request has texts only, whatever numbers a driver has here.
-        reference=_texts(listed['reference']),
-        source_reference=_texts(listed.get('source_reference') or {}),
-        size=None if size is None else math.ceil(float(size)),
-        safe_to_manage=bool(listed.get('safe_to_manage')),
-        reason_not_safe=listed.get('reason_not_safe'),
-        extra_info=_texts(extra) if isinstance(extra, Mapping) else None,
-        cinder_id=listed.get('cinder_id'))
-
-
-def _texts(values: Mapping[str, Any]) -> dict[str, str]:
-    return {str(key): str(value) for key, value in values.items()
-            if value is not None}
+def _shown(error: Exception) -> str:
+    return reference.shown(str(error))
 
 
 def _set_provider(snapshot: cinder_objects.Snapshot, values: Any) -> None:
