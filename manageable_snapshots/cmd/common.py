@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import functools
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -26,9 +27,16 @@ from oslo_config import cfg
 from oslo_log import log
 
 from manageable_snapshots import conf as config
+from manageable_snapshots.conf import secrecy
 from manageable_snapshots import exception
 
 LOG = log.getLogger(__name__)
+
+_CONTROL = re.compile('[\0-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]')
+
+# oslo.config's "at FILE:NUMBER, WHAT: 'LINE'"
+_LINE = re.compile(
+    r"(:\d+, (?:No ':' or '=' found in assignment|[^:]+)): .*", re.DOTALL)
 
 #: that the interpreter has to end, once a command is done
 _END_SECONDS = 2
@@ -47,7 +55,7 @@ def command(function: Callable[[Sequence[str]], int],
         try:
             status = function(sys.argv[1:] if argv is None else argv)
         except (cfg.Error, exception.ManageableSnapshotsException) as error:
-            sentence = ' '.join(str(error).split())
+            sentence = ' '.join(_without_the_line(error).split())
             print(f'{program()}: {sentence}', file=sys.stderr)
             status = 1
         if argv is None:
@@ -55,6 +63,17 @@ def command(function: Callable[[Sequence[str]], int],
         return status
 
     return main
+
+
+def _without_the_line(error: Exception) -> str:
+    """An error's text, less the line of a file that could not be parsed.
+
+    It says where that is, and in it may be a password.
+    """
+    text = str(error)
+    return (_LINE.sub(r'\1', text)
+            if isinstance(error, (cfg.ParseError, cfg.ConfigFileParseError))
+            else text)
 
 
 def _end_soon(status: int) -> None:
@@ -100,6 +119,9 @@ def load(argv: Sequence[str], description: str, *,
         default_config_files=default_config_files)
     config.check(conf)
     _set_up_logging(conf)
+    for path in secrecy.exposed(conf):
+        LOG.warning('Every user of this machine may read %s, which has '
+                    'passwords.', path)
     return conf
 
 
@@ -117,6 +139,27 @@ def _set_up_logging(conf: cfg.ConfigOpts) -> None:
         raise exception.ConfigurationError(
             option='log_config_append', group='DEFAULT',
             reason=str(error)) from error
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(one_line)
+
+
+def one_line(record: logging.LogRecord) -> bool:
+    """Have a message be one line of the log, whatever it quotes.
+
+    A filter of a handler. Tracebacks are left alone: oslo.log begins each of
+    their lines with the same words.
+    """
+    try:
+        message = record.getMessage()
+    except (TypeError, ValueError):
+        # logging says so itself, and goes on.
+        return True
+    if _CONTROL.search(message):
+        record.msg = _CONTROL.sub(
+            lambda match: match.group().encode(
+                'unicode_escape').decode(), message)
+        record.args = None
+    return True
 
 
 def handle_signals(conf: cfg.ConfigOpts, stop: Callable[[], None]) -> None:
@@ -127,8 +170,11 @@ def handle_signals(conf: cfg.ConfigOpts, stop: Callable[[], None]) -> None:
     def reload(*_args: Any) -> None:
         try:
             conf.mutate_config_files()
+            return
         except cfg.Error as error:
-            LOG.error('The configuration stays as it was: %s', error)
+            reason = _without_the_line(error)
+        # Not above, where oslo.log would add what was raised.
+        LOG.error('The configuration stays as it was: %s', reason)
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_args: stop())

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
+from manageable_snapshots.cmd import checks
 from manageable_snapshots.cmd import common
 from manageable_snapshots.cmd import status_in_cinder
 from manageable_snapshots import conf as config
@@ -70,8 +71,13 @@ class Checks(upgradecheck.UpgradeCommands):
                 'sync.')
         return upgradecheck.Result(upgradecheck.Code.SUCCESS)
 
+    def secrets(self) -> upgradecheck.Result:
+        """Passwords are not for every user of the machine to read."""
+        return checks.secrets(self._conf)
+
     _upgrade_checks = (
         ('Configuration', configuration),
+        ('Secrets', secrets),
         ('Database', database),
     )
 

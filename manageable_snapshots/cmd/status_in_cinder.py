@@ -25,6 +25,7 @@ import os
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
+from manageable_snapshots.cmd import checks
 from manageable_snapshots import conf as config
 from manageable_snapshots.conf import host
 from manageable_snapshots import context
@@ -141,8 +142,13 @@ class Checks(upgradecheck.UpgradeCommands):
                 'them.')
         return _success()
 
+    def secrets(self) -> upgradecheck.Result:
+        """Passwords are not for every user of the machine to read."""
+        return checks.secrets(self._conf)
+
     _upgrade_checks = (
         ('Configuration', configuration),
+        ('Secrets', secrets),
         ('Filter in cinder-api', api),
         ('Manager in cinder-volume', manager),
         ('Release of Cinder', release),

@@ -35,6 +35,7 @@ from manageable_snapshots.conf import database
 from manageable_snapshots.conf import quota
 from manageable_snapshots.conf import volume
 from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
 from manageable_snapshots import version
 
 PROJECT = 'manageable_snapshots'
@@ -105,9 +106,14 @@ def _value(options: Mapping[str, Any], option: str, group: str) -> Any:
         return options[option]
     except (cfg.Error, ValueError) as error:
         # oslo.config wraps what was wrong into what it was doing.
+        reason = str(error.__context__ or error)
+        if isinstance(error, (cfg.NoSuchOptError, cfg.NoSuchGroupError,
+                              cfg.TemplateSubstitutionError)):
+            # It would tell what is behind a $ in a password.
+            reason = _('a "$" in it names no option; one that is meant as it '
+                       'is must be doubled')
         raise exception.ConfigurationError(
-            option=option, group=group,
-            reason=str(error.__context__ or error)) from error
+            option=option, group=group, reason=reason) from error
 
 
 def list_opts() -> list[tuple[str | None, list[cfg.Opt]]]:

@@ -91,7 +91,8 @@ class Database:
         except (sa_exc.NoSuchModuleError, ImportError) as error:
             raise _misconfigured(
                 _('there is no driver: %s') % error) from error
-        except (sa_exc.ArgumentError, db_exc.CantStartEngineError):
+        except (sa_exc.ArgumentError, db_exc.CantStartEngineError,
+                ValueError):
             # The error would tell the URL, which may have a password.
             raise _misconfigured(
                 _('it is not the URL of a database.')) from None

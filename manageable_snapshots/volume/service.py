@@ -223,6 +223,8 @@ class Service:
             raise exception.ConfigurationError(
                 option='backend_url', group='coordination',
                 reason=str(error)) from error
+        except ValueError:
+            raise _no_coordination_url() from None
         for backend in self.backends:
             backend.set_up()
         for backend in self.backends:
@@ -344,3 +346,13 @@ def _coordinator(conf: cfg.ConfigOpts) -> Any:
         raise exception.ConfigurationError(
             option='backend_url', group='coordination',
             reason=str(error)) from error
+    except ValueError:
+        raise _no_coordination_url() from None
+
+
+def _no_coordination_url() -> exception.ConfigurationError:
+    # A part of its password may have been taken for the port: the error of
+    # who did so would tell it.
+    return exception.ConfigurationError(
+        option='backend_url', group='coordination',
+        reason=_('it is not the URL of a coordination backend'))

@@ -12,12 +12,15 @@
 
 """What is wrong with a configuration is said in one line."""
 
+import io
+import logging
 import os
 import signal
 import threading
 from unittest import mock
 
 import fixtures
+from oslo_log import formatters
 from oslo_log import log
 
 from manageable_snapshots.cmd import api
@@ -27,6 +30,7 @@ from manageable_snapshots.cmd import serve
 from manageable_snapshots.cmd import status
 from manageable_snapshots.cmd import volume
 from manageable_snapshots import conf as config
+from manageable_snapshots.conf import secrecy
 from manageable_snapshots.db import migration
 from manageable_snapshots import exception
 from manageable_snapshots.tests.unit.cmd import base
@@ -77,6 +81,21 @@ class TestConfiguration(base.TestCase):
                  'log_config_append', 'DEFAULT')):
             self.assertIn(f'Option {option} in section [{section}]: ',
                           self.complaint(text))
+
+    def test_a_password_with_a_dollar_is_not_told(self):
+        for text in ('[coordination]\nbackend_url = redis://:s3c$ret@host',
+                     '[coordination]\nbackend_url = redis://:s3c${ret}@host'):
+            err = self.complaint(text)
+            self.assertIn('Option backend_url', err)
+            self.assertIn('must be doubled', err)
+            self.assertNotIn('ret', err)
+
+    def test_a_line_that_cannot_be_parsed_is_not_told(self):
+        for line in (' password = s3cret', 'password s3cret',
+                     '[s3cret', '= s3cret'):
+            err = self.complaint(f'[DEFAULT]\n{line}\n')
+            self.assertIn('project.conf:2, ', err)
+            self.assertNotIn('s3cret', err)
 
     def test_the_api_names_a_missing_file(self):
         err = self.complaint(
@@ -137,6 +156,46 @@ class TestConfiguration(base.TestCase):
         end_soon.assert_not_called()
 
 
+class TestLog(base.TestCase):
+
+    def logged(self, message, *args):
+        stream = io.StringIO()
+        handler = logging.StreamHandler(stream)
+        handler.addFilter(common.one_line)
+        logger = logging.Logger('one')
+        logger.addHandler(handler)
+        logger.warning(message, *args)
+        return stream.getvalue()
+
+    def test_what_a_message_quotes_stays_in_its_line(self):
+        for name, shown in (
+                ('a\nERROR b', 'a\\nERROR b'), ('a\r\n', 'a\\r\\n'),
+                ('\x1b[2J', '\\x1b[2J'), ('a\x85b', 'a\\x85b'),
+                ('a\u2028b', 'a\\u2028b'), ('%s %(x)d {0}', '%s %(x)d {0}'),
+                ('monday', 'monday'), ('\u00e9', '\u00e9')):
+            with self.subTest(name=name):
+                self.assertEqual(f'of {shown}.\n',
+                                 self.logged('of %s.', name))
+        self.assertEqual('of\\na.\n', self.logged('of\n%(x)s.', {'x': 'a'}))
+
+    def test_every_handler_of_a_command_does_so(self):
+        handlers = [logging.NullHandler(), logging.NullHandler()]
+        with mock.patch.object(log, 'setup'), \
+                mock.patch.object(logging.getLogger(), 'handlers', handlers):
+            common.load(['--config-file', self.write('')], '')
+        self.assertEqual([[common.one_line]] * 2,
+                         [handler.filters for handler in handlers])
+
+    def test_a_file_that_everybody_may_read_is_named_at_the_start(self):
+        path = self.write('[DEFAULT]\ntransport_url = rabbit://u:s3c@h/\n')
+        with mock.patch.object(secrecy, 'exposed', return_value=[path]), \
+                mock.patch.object(common.LOG, 'warning') as warning:
+            common.load(['--config-file', path], '')
+        [call] = warning.call_args_list
+        self.assertIn(path, call.args[0] % call.args[1:])
+        self.assertNotIn('s3c', call.args[0] % call.args[1:])
+
+
 class TestSignals(base.TestCase):
 
     def setUp(self):
@@ -162,9 +221,18 @@ class TestSignals(base.TestCase):
         self.assertFalse(self.stopped.is_set())
 
     def test_a_hangup_with_a_broken_file_changes_nothing(self):
-        self.write('[DEFAULT\n')
+        stderr = self.useFixture(fixtures.StringStream('log')).stream
+        handler = logging.StreamHandler(stderr)
+        handler.setFormatter(formatters.ContextFormatter(config=self.conf))
+        common.LOG.logger.addHandler(handler)
+        self.addCleanup(common.LOG.logger.removeHandler, handler)
+        self.write('[DEFAULT]\n password = s3cret\n')
         os.kill(os.getpid(), signal.SIGHUP)
         self.assertFalse(self.conf.debug)
+        stderr.seek(0)
+        text = stderr.read()
+        self.assertIn('project.conf:2, ', text)
+        self.assertNotIn('s3cret', text)
 
 
 class TestErrors(base.TestCase):

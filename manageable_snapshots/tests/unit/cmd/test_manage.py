@@ -13,6 +13,7 @@
 """manageable-snapshots-manage and manageable-snapshots-status."""
 
 import json
+from unittest import mock
 
 from manageable_snapshots.cmd import manage
 from manageable_snapshots.cmd import status
@@ -109,8 +110,17 @@ class TestUpgradeCheck(TestCase):
     def test_ready(self):
         self.manage('db', 'sync')
         self.assertEqual(
-            (0, {'Configuration': (0, None), 'Database': (0, None)}),
+            (0, {'Configuration': (0, None), 'Secrets': (0, None),
+                 'Database': (0, None)}),
             self.check())
+
+    def test_a_password_that_everybody_may_read(self):
+        self.manage('db', 'sync')
+        with mock.patch('manageable_snapshots.conf.secrecy.exposed',
+                        return_value=[self.path]):
+            code, checks = self.check()
+        self.assertEqual((1, 1), (code, checks['Secrets'][0]))
+        self.assertIn(self.path, checks['Secrets'][1])
 
     def test_without_tables(self):
         code, checks = self.check()

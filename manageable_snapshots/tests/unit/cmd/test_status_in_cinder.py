@@ -121,6 +121,7 @@ class InCinderTest(base.TestCase):
     def test_all_is_well(self):
         self.assertEqual((0, {
             'Configuration': (0, None),
+            'Secrets': (0, None),
             'Filter in cinder-api': (0, f'{self.folder}/api-paste.ini'),
             'Manager in cinder-volume': (0, None),
             'Release of Cinder': (0, 'Cinder 29.0.0'),

@@ -158,6 +158,18 @@ class MisconfiguredTestCase(base.TestCase):
     def test_not_a_url(self):
         self.assertNotIn('s3cret', self._error('user:s3cret@host'))
 
+    def test_a_password_with_what_ends_it(self):
+        for url in ('mysql+pymysql://user:s3c@ret@host:port/name',
+                    'mysql+pymysql://user:s3c/ret@host/name',
+                    'mysql+pymysql://user@host:s3cret/name'):
+            with self.subTest(url=url):
+                try:
+                    self.conf.set_override(
+                        'connection', url, group='database')
+                    engine.Database(self.conf)
+                except exception.ConfigurationError as error:
+                    self.assertNotIn('s3c', str(error))
+
     def test_no_url(self):
         self._error(None)
 

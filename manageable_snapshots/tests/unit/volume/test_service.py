@@ -145,6 +145,15 @@ class ServiceTest(ServiceTestCase):
         error = self.assertRaises(exception.ConfigurationError, self.worker)
         self.assertIn('backend_url in section [coordination]', error.msg)
 
+    def test_a_password_in_what_is_no_url_stays_one(self):
+        for url in ('mysql://user:s3c/ret@host/name',
+                    'etcd3://user:s3cret@[host/'):
+            self.conf.set_override('backend_url', url, 'coordination')
+            error = self.assertRaises(
+                exception.ConfigurationError, lambda: self.worker().start())
+            self.assertIn('backend_url in section [coordination]', error.msg)
+            self.assertNotIn('s3c', error.msg)
+
     def test_a_backend_that_is_away_at_the_start_is_tried_again(self):
         worker = self.worker()
         backend = worker.backends[0]

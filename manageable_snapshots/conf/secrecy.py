@@ -1,0 +1,57 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Configuration files that tell their secrets to every user of the machine."""
+
+from collections.abc import Iterator
+import pathlib
+import re
+import stat
+
+from oslo_config import cfg
+
+# An option that is called so, or a URL with a password in it, as
+# transport_url has. An id, a file or the like is no secret itself.
+_SECRET = re.compile(
+    r'^[ \t]*\w*(?:password|passwd|secret|hmac_key)'
+    r'(?!\w*_?(?:uuid|id|file|path|timeout|strategy)\b)\w*[ \t]*[=:][ \t]*\S'
+    r'|^[ \t]*\w+[ \t]*[=:][^#\n]*://[^/\s:@]*:[^\s]+@',
+    re.MULTILINE | re.IGNORECASE)
+
+
+def exposed(conf: cfg.ConfigOpts) -> list[str]:
+    """Paths of the files that have a secret and that everybody may read.
+
+    A file in a folder that not everybody may enter is not one of them.
+
+    :param conf: the configuration, read already
+    """
+    return [str(path) for path in _files(conf) if _is_exposed(path)]
+
+
+def _files(conf: cfg.ConfigOpts) -> Iterator[pathlib.Path]:
+    for name in conf.config_file or ():
+        yield pathlib.Path(name)
+    for folder in conf.config_dir or ():
+        yield from sorted(pathlib.Path(folder).glob('*.conf'))
+
+
+def _is_exposed(path: pathlib.Path) -> bool:
+    try:
+        path = path.resolve(strict=True)
+        if not path.stat().st_mode & stat.S_IROTH or not all(
+                folder.stat().st_mode & stat.S_IXOTH
+                for folder in path.parents):
+            return False
+        return _SECRET.search(path.read_text(errors='replace')) is not None
+    except OSError:
+        return False
