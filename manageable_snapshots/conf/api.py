@@ -26,7 +26,8 @@ OPTIONS: list[cfg.Opt] = [
                             'first look only')],
         help='How requests are authenticated.'),
     cfg.HostAddressOpt(
-        'osapi_volume_listen', default='0.0.0.0',
+        # Cinder's default. Who may reach it is for the firewall to say.
+        'osapi_volume_listen', default='0.0.0.0',  # nosec B104
         help='Address on which manageable-snapshots-api listens.'),
     cfg.PortOpt(
         'osapi_volume_listen_port', default=8776,

@@ -14,7 +14,8 @@
 """Commands that may never come back, and what is left of them."""
 
 import contextlib
-import subprocess
+# For a type: commands are started by processutils, from lists of words.
+import subprocess  # nosec B404
 import threading
 from typing import Any
 
