@@ -15,6 +15,7 @@
 That options and pages exist, the build of the documentation checks.
 """
 
+import ast
 import configparser
 import datetime
 import json
@@ -84,6 +85,36 @@ class DocumentationTest(base.BaseTestCase):
                     / f'cinder-{number}.txt').read_text().splitlines()
             self.assertIn(f'SQLAlchemy=={sqlalchemy}', pins)
             self.assertIn(f'oslo.messaging=={messaging}', pins)
+
+    def test_threats_are_answered_by_tests_that_there_are(self) -> None:
+        text = (_PAGES / 'admin' / 'security.rst').read_text()
+        tests = _ROOT / 'manageable_snapshots' / 'tests'
+        named = re.findall(r'^   - ``([\w.]+)``$', text, re.M)
+        self.assertNotEqual([], named)
+        for name in named:
+            *module, kind, method = name.split('.')
+            tree = ast.parse(tests.joinpath(*module).with_suffix(
+                '.py').read_text())
+            self.assertIn(method, [
+                each.name for node in tree.body
+                if isinstance(node, ast.ClassDef) and node.name == kind
+                for each in node.body if isinstance(each, ast.FunctionDef)],
+                name)
+        sentences = re.findall(
+            r'^   - ``([\w./]+)``: \*([^*]+)\*$', text, re.M)
+        self.assertNotEqual([], sentences)
+        for file, sentence in sentences:
+            self.assertIn(f'  - name: {sentence}\n',
+                          (tests / file).read_text())
+        self.assertEqual(len(named) + len(sentences),
+                         len(re.findall(r'^   - ', text, re.M)))
+
+    def test_each_threat_is_answered_by_a_test(self) -> None:
+        text = (_PAGES / 'admin' / 'security.rst').read_text()
+        threats = re.split(r'^[A-Z].*\n   (?=\w)', text, flags=re.M)[1:]
+        self.assertNotEqual([], threats)
+        for threat in threats:
+            self.assertIn('\n   - ``', threat)
 
     def test_the_notification_has_the_keys_of_the_payload(self) -> None:
         now = datetime.datetime(2026, 1, 1)
