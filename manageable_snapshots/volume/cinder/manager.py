@@ -76,12 +76,15 @@ class VolumeManager(cinder_manager.VolumeManager):
             self, ctxt: cinder_context.RequestContext, marker: Any,
             limit: int | None, offset: int | None, sort_keys: list[str],
             sort_dirs: list[str], want_objects: bool = False,
-            pool: str | None = None) -> list[dict[str, Any]]:
-        """As :meth:`manager.Manager.get_manageable_snapshots`."""
+            **ours: Any) -> list[dict[str, Any]]:
+        """As :meth:`manager.Manager.get_manageable_snapshots`.
+
+        :param ours: what Cinder's method does not have
+        """
         return self._ready().get_manageable_snapshots(
             _context(ctxt), marker=marker, limit=limit, offset=offset,
             sort_keys=sort_keys, sort_dirs=sort_dirs,
-            want_objects=want_objects, pool=pool)
+            want_objects=want_objects, **ours)
 
     def manage_existing_snapshot(
             self, ctxt: cinder_context.RequestContext,

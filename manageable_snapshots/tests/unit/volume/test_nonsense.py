@@ -41,8 +41,8 @@ NO_ENTRIES = (
     {**SOUND, 'size': [1]}, {**SOUND, 'source_reference': 'volume'})
 
 #: what a driver can raise that is no error of ours
-ERRORS = (ValueError(LONG), KeyError('x'), RecursionError(), MemoryError(),
-          AssertionError(), StopIteration(), UnicodeDecodeError(
+ERRORS = (ValueError(LONG[:10 ** 5]), KeyError('x'), RecursionError(),
+          MemoryError(), AssertionError(), StopIteration(), UnicodeDecodeError(
               'utf-8', b'\xff', 0, 1, 'x'), RuntimeError('a\nERROR forged'),
           SystemExit(1), KeyboardInterrupt(), GeneratorExit())
 
@@ -161,13 +161,13 @@ class AdoptTest(NonsenseTestCase):
         done = threading.Event()
         put = self.manager._backlog.put
 
-        def note(name, adopt):
+        def note(name, project_id, adopt):
             def run():
                 try:
                     adopt()
                 finally:
                     done.set()
-            return put(name, run)
+            return put(name, project_id, run)
 
         self.manager._backlog.put = note
         try:
