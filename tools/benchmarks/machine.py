@@ -1,0 +1,58 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What it was measured on, and with what."""
+
+import datetime
+from importlib import metadata
+import os
+import platform
+import re
+import subprocess
+
+
+def describe() -> dict[str, str]:
+    """Versions and the machine, without its name."""
+    about = {
+        'date': datetime.date.today().isoformat(),
+        'machine': f'{os.cpu_count()} cores of {_processor()}, '
+                   f'{_memory_gib():.0f} GiB of memory',
+        'Python': platform.python_version(),
+        'manageable-snapshots': metadata.version('manageable-snapshots'),
+    }
+    if 'CINDER_STACK_RELEASE' in os.environ:
+        about['Cinder'] = os.environ['CINDER_STACK_RELEASE']
+        about['Ceph'] = _said('ceph', '--version')
+        about['MariaDB'] = _said('mariadb', '--version')
+        about['RabbitMQ'] = _said(
+            'dpkg-query', '-W', '-f', '${Version}', 'rabbitmq-server')
+    return about
+
+
+def _said(*command: str) -> str:
+    try:
+        text = subprocess.run(command, capture_output=True, text=True,
+                              timeout=60).stdout
+    except OSError:
+        return 'unknown'
+    match = re.search(r'\d+(\.\d+)+', text)
+    return match.group() if match else 'unknown'
+
+
+def _processor() -> str:
+    with open('/proc/cpuinfo') as file:
+        match = re.search(r'^model name\s*: (.*)$', file.read(), re.M)
+    return match.group(1) if match else platform.machine()
+
+
+def _memory_gib() -> float:
+    return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2 ** 30

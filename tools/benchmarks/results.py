@@ -1,0 +1,100 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""What was measured, against what was wanted."""
+
+from collections.abc import Sequence
+import dataclasses
+import statistics
+import sys
+import time
+from typing import Any
+
+COLUMNS = ('what', 'stock', 'ours', 'ratio', 'spread', 'target', '')
+
+
+@dataclasses.dataclass
+class Row:
+    """One figure, measured several times on both sides.
+
+    :ivar bench: which bench it is of
+    :ivar what: a short description
+    :ivar unit: of ``stock`` and ``ours``
+    :ivar stock: what ours is compared with, a value a turn
+    :ivar ours: likewise; the turns belong together
+    :ivar least: the ratio that is wanted at least
+    :ivar most: the ratio that is wanted at most
+    :ivar more_is_better: a rate; the ratio is ours by stock's then too
+    :ivar note: what limits it
+    """
+
+    bench: str
+    what: str
+    unit: str
+    stock: Sequence[float]
+    ours: Sequence[float]
+    least: float | None = None
+    most: float | None = None
+    more_is_better: bool = False
+    note: str = ''
+
+    @property
+    def ratios(self) -> list[float]:
+        """Of each turn: how many times as good, or as long with ``most``."""
+        ours_by_stock = self.more_is_better or self.most is not None
+        return [(ours / stock if ours_by_stock else stock / ours)
+                for stock, ours in zip(self.stock, self.ours, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        return statistics.median(self.ratios)
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the median is what is wanted; None: nothing is."""
+        if self.least is not None:
+            return self.ratio >= self.least
+        if self.most is not None:
+            return self.ratio <= self.most
+        return None
+
+    def plain(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), 'ratio': self.ratio,
+                'reached': self.reached}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows as text; medians, with the range of the ratios."""
+    lines = [COLUMNS]
+    for row in rows:
+        target = ''
+        if row.least is not None:
+            target = f'>= {row.least:g}'
+        elif row.most is not None:
+            target = f'<= {row.most:g}'
+        lines.append((
+            f'{row.bench}: {row.what}',
+            f'{statistics.median(row.stock):.4g} {row.unit}',
+            f'{statistics.median(row.ours):.4g} {row.unit}',
+            f'{row.ratio:.3g}',
+            f'{min(row.ratios):.3g} - {max(row.ratios):.3g}', target,
+            {True: 'reached', False: 'MISSED', None: ''}[row.reached]
+            + (f' ({row.note})' if row.note else '')))
+    widths = [max(map(len, column)) for column in zip(*lines)]
+    return '\n'.join('  '.join(
+        cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
+        for line in lines)
+
+
+def tell(text: str) -> None:
+    """Say how far it has come."""
+    print(time.strftime('%H:%M:%S'), text, file=sys.stderr, flush=True)
