@@ -67,6 +67,8 @@ class Application:
         self._router = urls.Router(table, conf.project_id_regex)
         for group, options in middleware_opts.list_opts_sizelimit():
             conf.register_opts(options, group=group)
+        self._max_body = conf.oslo_middleware.max_request_body_size
+        self._max_depth = conf.manageable_snapshots.max_json_depth
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Any) -> Iterable[bytes]:
@@ -81,6 +83,8 @@ class Application:
         return response(environ, start_response)
 
     def _answer(self, req: request.Request) -> webob.Response:
+        # Cinder refuses it before it settles the version.
+        body.check_length(req, self._max_body)
         path = req.path_info
         if not path:
             return webob.Response(
@@ -99,9 +103,7 @@ class Application:
         if '\0' in path or '%00' in req.query_string:
             # No id, name or host has it, and not every database takes it.
             raise exception.Invalid(_('Malformed request url'))
-        req.json = body.read(
-            req, self.conf.oslo_middleware.max_request_body_size,
-            self.conf.manageable_snapshots.max_json_depth)
+        req.json = body.read(req, self._max_body, self._max_depth)
         project_id = path_args.pop('project_id', None)
         if project_id and project_id != req.context.project_id:
             raise exception.Invalid(_('Malformed request url'))

@@ -27,6 +27,18 @@ _CONTENT_TYPES = ('application/json',
 _METHODS = ('POST', 'PUT', 'PATCH')
 
 
+def check_length(req: request.Request, max_size: int) -> None:
+    """Refuse a body that claims to be too large, unread.
+
+    :param max_size: bytes
+    :raises webob.exc.HTTPRequestEntityTooLarge: it claims to have more
+    """
+    if (req.content_length or 0) > max_size:
+        raise webob.exc.HTTPRequestEntityTooLarge(explanation=_(
+            'Request is too large. Larger than max_request_body_size (%s).')
+            % max_size)
+
+
 def read(req: request.Request, max_size: int, max_depth: int) -> Any:
     """The body as JSON.
 
@@ -92,13 +104,9 @@ def _check(value: Any, max_depth: int) -> None:
 
 
 def _bytes(req: request.Request, max_size: int) -> bytes:
-    # Whether or not oslo.middleware's limiter is in the pipeline as well.
     if not req.is_body_readable:
         return b''
-    if req.content_length is not None and req.content_length > max_size:
-        raise webob.exc.HTTPRequestEntityTooLarge(_(
-            'Request is too large. Larger than max_request_body_size (%s).')
-            % max_size)
+    check_length(req, max_size)
     reader = sizelimit.LimitingReader(req.body_file, max_size)
     chunks = []
     try:

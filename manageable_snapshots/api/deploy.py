@@ -190,13 +190,19 @@ def auth_token_factory(global_conf: dict[str, str],
     return check
 
 
-def oslo_filter_factory(global_conf: dict[str, str], *,
-                        middleware: str) -> Filter:
+def oslo_filter_factory(global_conf: dict[str, str], *, middleware: str,
+                        if_set: str | None = None) -> Filter:
     """Paste's filter factory of oslo.middleware, with our configuration.
 
     :param middleware: the class, ``package.module:Class``
+    :param if_set: ``section.option``, without which it would only cost time
+        and is left out
     """
     conf = _parts.get().conf
+    if if_set:
+        section, _dot, option = if_set.partition('.')
+        if not conf[section][option]:
+            return lambda application: application
     kind = importutils.import_class(middleware.replace(':', '.'))
     return lambda application: kind(application, conf)
 
@@ -225,7 +231,8 @@ def _application(table: Iterable[urls.Row]) -> app.Application:
 
 def _set_defaults(conf: cfg.ConfigOpts) -> None:
     for group, options in (*middleware_opts.list_opts_cors(),
-                           *middleware_opts.list_opts_healthcheck()):
+                           *middleware_opts.list_opts_healthcheck(),
+                           *middleware_opts.list_opts_http_proxy_to_wsgi()):
         conf.register_opts(options, group=group)
     for name, value in _CORS_DEFAULTS.items():
         conf.set_default(name, value, group='cors')

@@ -51,15 +51,17 @@ def negotiate(req: request.Request, newest: Version) -> None:
     :raises InvalidGlobalAPIVersion: it is out of range; ``req.api_version``
         is set all the same, since the answer repeats it
     """
-    wanted = microversion_parse.get_version(
-        req.headers, service_type=SERVICE_TYPE)
-    if wanted is None:
-        if HEADER in req.headers:
-            raise exception.Invalid(_(
-                'The server could not comply with the request since it is '
-                'either malformed or otherwise incorrect.'))
+    header = req.headers.get(HEADER)
+    if header is None:
         req.api_version = MIN
-    elif wanted == 'latest':
+        return
+    wanted = microversion_parse.get_version(
+        {HEADER: header}, service_type=SERVICE_TYPE)
+    if wanted is None:
+        raise exception.Invalid(_(
+            'The server could not comply with the request since it is '
+            'either malformed or otherwise incorrect.'))
+    if wanted == 'latest':
         req.api_version = newest
     else:
         match = _FORMAT.fullmatch(wanted)

@@ -18,6 +18,7 @@ None in place of a function is a 404.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import functools
 from typing import Any
 
 import routes
@@ -31,6 +32,9 @@ Methods = dict[str, Handler | None]
 Row = tuple[str, Methods]
 
 _since_3_8 = microversion.since((3, 8))
+
+#: paths that are known again; nearly all requests of a client are for a few
+_REMEMBERED = 100
 
 
 #: of an item that Cinder's router knows and has nothing behind
@@ -89,6 +93,7 @@ class Router:
             self._mapper.connect(
                 None, '/{project_id:%s}%s' % (project_id, path), row=row)
         self._mapper.create_regs()
+        self._find = functools.lru_cache(_REMEMBERED)(self._mapper.match)
 
     def match(self, path: str, method: str,
               ) -> tuple[Methods, dict[str, str]] | None:
@@ -96,9 +101,10 @@ class Router:
 
         :returns: None: there is nothing there
         """
-        arguments = self._mapper.match(path)
-        if arguments is None:
+        found = self._find(path)
+        if found is None:
             return None
+        arguments = dict(found)
         methods = self._rows[int(arguments.pop('row'))][1]
         if method not in methods and None in methods.values():
             return None

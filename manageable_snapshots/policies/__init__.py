@@ -17,6 +17,7 @@ for both.
 """
 
 import sys
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -31,6 +32,22 @@ from manageable_snapshots.policies import manageable_snapshots
 
 _MODULES = (base, manageable_snapshots, companions)
 
+#: seconds after which a change of the operator's files is seen at the latest
+RELOAD_SECONDS = 1
+
+
+class _Enforcer(policy.Enforcer):
+    # To look for the files takes longer than to ask the rules, and
+    # oslo.policy looks before each question.
+    _looked: float | None = None
+
+    def load_rules(self, force_reload: bool = False) -> None:
+        now = time.monotonic()
+        if (force_reload or self._looked is None
+                or now - self._looked >= RELOAD_SECONDS):
+            super().load_rules(force_reload)
+            self._looked = now
+
 
 def list_rules() -> list[policy.RuleDefault]:
     """Every rule, for oslopolicy-sample-generator and the like."""
@@ -39,7 +56,7 @@ def list_rules() -> list[policy.RuleDefault]:
 
 def new_enforcer(conf: cfg.ConfigOpts) -> policy.Enforcer:
     """An enforcer of the rules, as the operator's file has them."""
-    enforcer = policy.Enforcer(conf)
+    enforcer = _Enforcer(conf)
     enforcer.register_defaults(list_rules())
     enforcer.load_rules()
     return enforcer

@@ -15,15 +15,19 @@
 import json
 from unittest import mock
 
+import fixtures
 import hypothesis
 from hypothesis import strategies
 import oslo_i18n
+from oslo_policy import policy
+import routes
 import webob
 
 from manageable_snapshots.api import app
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
 from manageable_snapshots.api import urls
+from manageable_snapshots.api import validation
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import services
 from manageable_snapshots import exception
@@ -141,6 +145,13 @@ class ApplicationTest(base.ApiTestCase):
                 (400, {'path': '/abc/manageable_snapshots'}),
                 (403, {'environ': {request.ENV_CONTEXT: self.member}}),
                 (400, {}),
+                *((400, {'environ': {'QUERY_STRING': f'host=a@b&{query}'}})
+                  for query in ('limit=x', 'offset=-1', 'sort=x',
+                                'marker={', 'host=', 'x=%00',
+                                'safe_to_manage=x', 'volume_id=x')),
+                (404, {'path': '/manageable_snapshots/detail/x'}),
+                (404, {'path': '/manageable_snapshots/x'}),
+                (413, {'headers': {'Content-Length': '1000000'}}),
                 (415, {'method': 'POST', 'body': b'{}'}),
                 (400, {'method': 'POST', 'body': b'{',
                        'content_type': 'application/json'}),
@@ -156,6 +167,27 @@ class ApplicationTest(base.ApiTestCase):
             response = self.send(
                 **{'path': '/manageable_snapshots', **options})
             self.assertEqual(status, response.status_int, response.text)
+
+    def test_a_body_that_claims_to_be_too_large_is_the_first_to_go(self):
+        self.conf.set_override('max_request_body_size', 10,
+                               group='oslo_middleware')
+        self.app = self.application()
+        for path in '/manageable_snapshots', '/nothing':
+            response = self.send(
+                path, 'POST', {'OpenStack-API-Version': 'volume 9.9'},
+                body=b' ' * 11)
+            self.assertEqual(413, response.status_int)
+
+    def test_nothing_is_made_for_a_request_that_serves_the_next_as_well(self):
+        self.service()
+        for owner, name in ((validation, 'compile'), (routes, 'Mapper'),
+                            (policies, 'new_enforcer'), (policy, 'Enforcer'),
+                            (policy, 'parse_file_contents')):
+            self.useFixture(fixtures.MockPatchObject(owner, name, None))
+        self.list(f'host={base.HOST}')
+        self.list('limit=x', status=400)
+        self.adopt(self.volume())
+        self.adopt('x', status=400)
 
     def test_an_older_host_has_less_to_offer(self):
         self.app = self.application(max_version=(3, 59))

@@ -157,6 +157,12 @@ class DeployTest(base.ApiTestCase):
                                group='oslo_middleware')
         self.assertEqual('https://cloud.example/v3/', href())
 
+    def test_a_middleware_that_would_do_nothing_is_left_out(self):
+        for name in 'cors.CORS', 'http_proxy_to_wsgi.HTTPProxyToWSGI':
+            self.useFixture(
+                fixtures.MockPatch(f'oslo_middleware.{name}', None))
+        self.assertEqual(300, self.get('/').status_int)
+
     def _keystone(self, options):
         config = os.path.join(self.folder, 'manageable_snapshots.conf')
         with open(config, 'w') as file:

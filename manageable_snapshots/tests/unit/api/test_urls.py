@@ -41,6 +41,12 @@ class RouterTest(base.BaseTestCase):
         self.assertEqual((2, {'project_id': 'ab-1'}),
                          self._match('/ab-1/things'))
 
+    def test_what_is_remembered_of_a_path_is_not_the_callers(self):
+        for _time in range(2):
+            _methods, arguments = self.router.match('/things/x', 'GET')
+            self.assertEqual({'thing_id': 'x'}, arguments)
+            arguments.clear()
+
     def test_what_cannot_be_a_project(self):
         self.assertIsNone(self._match('/xyz/things'))
 

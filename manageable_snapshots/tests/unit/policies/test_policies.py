@@ -14,6 +14,7 @@
 
 import functools
 import os
+import time
 
 import fixtures
 from oslo_policy import generator
@@ -83,6 +84,15 @@ class PoliciesTest(base.BaseTestCase):
         self.assertFalse(self.may(enforcer, rules.MANAGE,
                                   target={'project_id': 'q'}))
         self.assertFalse(self.may(enforcer, rules.LIST_MANAGEABLE))
+
+    def test_the_operators_file_is_looked_for_now_and_then(self):
+        now = self.useFixture(fixtures.MockPatchObject(
+            time, 'monotonic', return_value=100)).mock
+        enforcer = self.enforcer()
+        self.write('policy.yaml', f'"{rules.MANAGE}": "@"\n')
+        self.assertFalse(self.may(enforcer, rules.MANAGE))
+        now.return_value += policies.RELOAD_SECONDS
+        self.assertTrue(self.may(enforcer, rules.MANAGE))
 
     def test_a_volume_is_its_projects_where_the_new_defaults_are_off(self):
         for enforced in ('false', 'true'):
