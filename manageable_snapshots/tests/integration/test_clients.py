@@ -424,6 +424,53 @@ class ListTest(ClientTestCase):
         """, host=HOST))
 
 
+class LongListTest(ClientTestCase):
+    """3,010 snapshots of 300 volumes, in pages of 1,000 and of 100."""
+
+    CONFIG = '[manageable_snapshots]\ninventory_max_age = 0\n'
+    IMAGES, EACH, MORE = 300, 10, 10
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.references = []
+        for number in range(cls.IMAGES):
+            parent = f'image-{number:03}'
+            folder = os.path.join(cls.server.directory, 'snapshots', parent)
+            os.makedirs(folder)
+            for each in range(cls.EACH + (0 if number else cls.MORE)):
+                name = f'night-{each:02}'
+                with open(os.path.join(folder, name), 'wb') as file:
+                    file.truncate(units.Gi)
+                cls.references.append(
+                    {'source-name': name, 'source-id': f'{parent}/{name}'})
+
+    def assertShowsAll(self, references):
+        self.assertEqual(3010, len(references))
+        self.assertCountEqual(map(str, self.references),
+                              map(str, references))
+
+    def test_openstack(self):
+        for limit in (), ('--limit', '100'):
+            rows = self.openstack(
+                'block', 'storage', 'snapshot', 'manageable', 'list', HOST,
+                *limit, version='3.8')
+            self.assertShowsAll([row['reference'] for row in rows])
+
+    def test_cinder(self):
+        for limit in (), ('--limit', '100'):
+            rows = self.cinder('snapshot-manageable-list', HOST, *limit)
+            self.assertEqual(3010, len(rows))
+            self.assertEqual(3010, len({row['reference'] for row in rows}))
+
+    def test_sdk(self):
+        for options in {}, {'limit': 100}:
+            self.assertShowsAll(self.sdk("""
+                result = [found.reference for found in
+                          storage.manageable_snapshots(host=host, **options)]
+            """, host=HOST, options=options))
+
+
 class OpenstackTest(ClientTestCase):
     """The commands of python-openstackclient."""
 
