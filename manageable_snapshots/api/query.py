@@ -98,11 +98,11 @@ def _host_or_cluster(req: request.Request) -> tuple[str | None, str | None]:
     cluster = req.GET.get('cluster') or None
     if req.api_version < _CLUSTER_VERSION:
         cluster = None
-        message = _('Host field is missing.')
-    else:
-        message = _('One and only one of cluster and host must be set.')
     if (host is None) == (cluster is None):
-        raise exception.InvalidInput(reason=message)
+        raise exception.InvalidInput(reason=(
+            _('Host field is missing.')
+            if req.api_version < _CLUSTER_VERSION else
+            _('One and only one of cluster and host must be set.')))
     return host, cluster
 
 

@@ -24,6 +24,11 @@ from manageable_snapshots.tests.integration import cinder
 
 COUNT = 60
 CLIENTS = 8
+
+#: adoptions that are not measured
+WARM_UP = 16
+
+#: seconds
 PATIENCE = 300
 
 
@@ -34,7 +39,7 @@ def run(turns: int, work: pathlib.Path) -> list[results.Row]:
     volumes = make_volumes(COUNT)
     engine = sa.create_engine(stack.database_url)
     measured = sides.by_turns(
-        turns, sides.CONF, lambda side: _adopt(engine, volumes))
+        turns, sides.CONF, lambda side: _measure(engine, volumes))
     engine.dispose()
     stack.clear()
     return [
@@ -67,6 +72,12 @@ def make_volumes(count: int) -> list[str]:
     return made
 
 
+def _measure(engine: Any, volumes: list[str]) -> dict[str, float]:
+    # Whatever is done once in each process is done then.
+    _adopt(engine, volumes[:WARM_UP])
+    return _adopt(engine, volumes)
+
+
 def _adopt(engine: Any, volumes: list[str]) -> dict[str, float]:
     stack = cinder.stack()
     for volume_id in volumes:
@@ -80,11 +91,6 @@ def _adopt(engine: Any, volumes: list[str]) -> dict[str, float]:
             raise AssertionError(body)
         return body['snapshot']['id']
 
-    # Whatever is done once for the first request is done.
-    warm = sides.Client()
-    for _process in range(8):
-        warm.ask('GET', 'manageable_snapshots?host=nowhere@ceph')
-    warm.close()
     started = time.monotonic()
     posted, adopted = sides.together(CLIENTS, volumes, post)
     while time.monotonic() < started + PATIENCE:

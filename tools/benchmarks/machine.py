@@ -32,7 +32,8 @@ def describe() -> dict[str, str]:
     if 'CINDER_STACK_RELEASE' in os.environ:
         about['Cinder'] = os.environ['CINDER_STACK_RELEASE']
         about['Ceph'] = _said('ceph', '--version')
-        about['MariaDB'] = _said('mariadb', '--version')
+        about['MariaDB'] = _said(
+            'dpkg-query', '-W', '-f', '${Version}', 'mariadb-server')
         about['RabbitMQ'] = _said(
             'dpkg-query', '-W', '-f', '${Version}', 'rabbitmq-server')
     return about

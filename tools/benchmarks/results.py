@@ -34,7 +34,7 @@ class Row:
     :ivar least: the ratio that is wanted at least
     :ivar most: the ratio that is wanted at most
     :ivar more_is_better: a rate; the ratio is ours by stock's then too
-    :ivar note: what limits it
+    :ivar limit: the ratio that nothing in our place can exceed
     """
 
     bench: str
@@ -45,7 +45,7 @@ class Row:
     least: float | None = None
     most: float | None = None
     more_is_better: bool = False
-    note: str = ''
+    limit: float | None = None
 
     @property
     def ratios(self) -> list[float]:
@@ -60,8 +60,13 @@ class Row:
 
     @property
     def reached(self) -> bool | None:
-        """Whether the median is what is wanted; None: nothing is."""
+        """Whether the median is what is wanted.
+
+        None: nothing is, or it is beyond the limit and cannot be.
+        """
         if self.least is not None:
+            if self.limit is not None and self.ratio < self.least > self.limit:
+                return None
             return self.ratio >= self.least
         if self.most is not None:
             return self.ratio <= self.most
@@ -87,12 +92,18 @@ def table(rows: Sequence[Row]) -> str:
             f'{statistics.median(row.ours):.4g} {row.unit}',
             f'{row.ratio:.3g}',
             f'{min(row.ratios):.3g} - {max(row.ratios):.3g}', target,
-            {True: 'reached', False: 'MISSED', None: ''}[row.reached]
-            + (f' ({row.note})' if row.note else '')))
+            _verdict(row)))
     widths = [max(map(len, column)) for column in zip(*lines)]
     return '\n'.join('  '.join(
         cell.ljust(width) for cell, width in zip(line, widths)).rstrip()
         for line in lines)
+
+
+def _verdict(row: Row) -> str:
+    verdict = {True: 'reached', False: 'MISSED', None: ''}[row.reached]
+    if row.limit is not None and row.reached is not True:
+        return f'{verdict} the limit is {row.limit:.3g}'.strip()
+    return verdict
 
 
 def tell(text: str) -> None:

@@ -44,10 +44,12 @@ HEADERS = {'X-Auth-Token': f'admin:{PROJECT}', 'Content-Type':
 
 
 def by_turns(turns: int, conf: str,
-             measure: Callable[[str], Any]) -> list[dict[str, Any]]:
+             measure: Callable[[str], Any],
+             api: str = 'gunicorn') -> list[dict[str, Any]]:
     """Measure both sides so many times, each in a Cinder just started.
 
     :param measure: is given the side's name
+    :param api: what its API runs in
     :returns: a dict for each turn, by side
     """
     stack = cinder.stack()
@@ -57,7 +59,7 @@ def by_turns(turns: int, conf: str,
         # Who is first is not always the same.
         sides = list(SIDES) if turn % 2 == 0 else list(SIDES)[::-1]
         for side in sides:
-            stack.load(*SIDES[side], conf=conf)
+            stack.load(*SIDES[side], conf=conf, api=api)
             one[side] = measure(side)
             results.tell(f'turn {turn + 1} of {turns}, {side}: {one[side]}')
         measured.append(one)
