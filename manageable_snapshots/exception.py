@@ -213,6 +213,13 @@ class ServiceUnavailable(ManageableSnapshotsException):
     code = 503
 
 
+class Busy(ServiceUnavailable):
+    """As many requests are under way as may be."""
+
+    message = _('Too many requests are being answered. Try again.')
+    headers = {'Retry-After': '1'}
+
+
 class DriverNotInitialized(ServiceUnavailable):
     message = _('Volume driver not ready.')
 

@@ -13,6 +13,7 @@
 """The application: from a WSGI request to an answer."""
 
 from collections.abc import Iterable
+import threading
 from typing import Any
 import urllib.parse
 from wsgiref import util
@@ -69,18 +70,28 @@ class Application:
             conf.register_opts(options, group=group)
         self._max_body = conf.oslo_middleware.max_request_body_size
         self._max_depth = conf.manageable_snapshots.max_json_depth
+        self._free = threading.BoundedSemaphore(
+            conf.manageable_snapshots.concurrent_requests)
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Any) -> Iterable[bytes]:
         req = request.Request(environ)
         try:
-            response = self._answer(req)
+            response = self._answer_if_free(req)
         except Exception as error:
             response = responses.error(error)
         responses.complete(req, response)
         LOG.info('%s %s returned with HTTP %s', _one_line(req.method),
                  _one_line(util.request_uri(environ)), response.status_int)
         return response(environ, start_response)
+
+    def _answer_if_free(self, req: request.Request) -> webob.Response:
+        if not self._free.acquire(blocking=False):
+            raise exception.Busy()
+        try:
+            return self._answer(req)
+        finally:
+            self._free.release()
 
     def _answer(self, req: request.Request) -> webob.Response:
         # Cinder refuses it before it settles the version.

@@ -43,7 +43,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         server = http.Server(
             application, conf.osapi_volume_listen,
-            conf.osapi_volume_listen_port, conf.osapi_volume_threads)
+            conf.osapi_volume_listen_port, conf.osapi_volume_threads,
+            conf.max_header_line)
     except OSError as error:
         raise exception.ConfigurationError(
             option='osapi_volume_listen', group='DEFAULT',

@@ -38,11 +38,12 @@ class Server:
     :param host: an address, or a name that resolves to one
     :param port: 0: a free one
     :param threads: requests that are answered at the same time
+    :param max_headers: bytes of the headers of a request; more: 431
     :raises OSError: nobody can listen there
     """
 
     def __init__(self, application: Any, host: str, port: int,
-                 threads: int) -> None:
+                 threads: int, max_headers: int) -> None:
         family, _type, _proto, _name, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         listener = socket.create_server(address, family=family)
@@ -52,6 +53,7 @@ class Server:
         self._server = waitress.create_server(
             application, map=self._map, sockets=[listener], threads=threads,
             connection_limit=1000, max_request_body_size=_MAX_BODY,
+            max_request_header_size=max_headers,
             # Whom to believe, http_proxy_to_wsgi decides.
             clear_untrusted_proxy_headers=False, ident=None)
 

@@ -83,7 +83,8 @@ def serve(arguments: argparse.Namespace) -> int:
         conf, database=database, transport=transport)
     try:
         server = http.Server(application, arguments.host, arguments.port,
-                             conf.osapi_volume_threads)
+                             conf.osapi_volume_threads,
+                             conf.max_header_line)
     except OSError as error:
         _parser().exit(1, f'{common.program()}: --host {arguments.host} '
                           f'--port {arguments.port}: {error.strerror}\n')

@@ -37,6 +37,11 @@ OPTIONS: list[cfg.Opt] = [
         help='Requests that one manageable-snapshots-api process answers at '
              'the same time.'),
     cfg.IntOpt(
+        'max_header_line', default=16384, min=1024,
+        help='Bytes that the headers of a request to manageable-snapshots-api '
+             'have together at most; more: 431. A token with a long service '
+             'catalog may need more.'),
+    cfg.IntOpt(
         'osapi_max_limit', default=1000, min=1,
         help='Most items in one answer to a list; further ones are on the '
              'pages that follow it.'),
@@ -59,6 +64,23 @@ OWN_OPTIONS: list[cfg.Opt] = [
         'list_timeout', default=60, min=1,
         help='Seconds in which a backend must have listed its snapshots; '
              'after that the answer is 504.'),
+    cfg.IntOpt(
+        'concurrent_requests', default=256, min=1,
+        help='Requests that one process of the API answers at the same time; '
+             'further ones are answered with 503 and Retry-After. Behind a '
+             'server that has fewer threads, which lets them wait, it has no '
+             'effect.'),
+    cfg.IntOpt(
+        'concurrent_lists', default=64, min=1,
+        help='Lists for which one process of the API waits at the same time; '
+             'further ones are answered with 503 and Retry-After.'),
+    cfg.IntOpt(
+        'concurrent_casts', default=24, min=1,
+        help='Messages that one process of the API hands to the broker at the '
+             'same time; further requests are answered with 503 and '
+             'Retry-After. Must be less than rpc_conn_pool_size in '
+             '[oslo_messaging_rabbit] (30), since the wait for a connection '
+             'has no limit.'),
     cfg.IntOpt(
         'max_json_depth', default=20, min=3,
         help='Deepest nesting in the body of a request; deeper: 400.'),

@@ -44,14 +44,6 @@ from manageable_snapshots.rpc import versions
 
 LOG = logging.getLogger(__name__)
 
-#: Casts under way at the same time, in one process. Fewer than
-#: oslo.messaging has connections (rpc_conn_pool_size, 30): for a free one it
-#: waits without a limit.
-CASTS = 24
-
-#: calls under way at the same time, in one process
-CALLS = 64
-
 #: seconds between two attempts to reach the broker; they double
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 1
@@ -116,8 +108,10 @@ class VolumeClient:
                              version=versions.BASE_VERSION),
             retry=0, serializer=serializer.RequestContextSerializer())
         self._has_broker = not isinstance(transport, in_process.Transport)
-        self._casts = threading.BoundedSemaphore(CASTS)
-        self._calls = threading.BoundedSemaphore(CALLS)
+        self._casts = threading.BoundedSemaphore(
+            conf.manageable_snapshots.concurrent_casts)
+        self._calls = threading.BoundedSemaphore(
+            conf.manageable_snapshots.concurrent_lists)
         # A worker that died counts as up for so long.
         self._down_time = conf.service_down_time
         self._known: collections.OrderedDict[str, _Known] = (
@@ -407,12 +401,13 @@ class VolumeClient:
         """Run a function, and wait for it at most so long.
 
         :raises _TooLate: it goes on without us
-        :raises ServiceUnavailable: too many go on already
+        :raises Busy: too many go on already
+        :raises ServiceUnavailable: there is no thread for it
         """
         if not slots.acquire(blocking=False):
             LOG.error('Too many requests wait for the message broker or for '
                       'an answer; another one is refused.')
-            raise exception.ServiceUnavailable()
+            raise exception.Busy()
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
         def run() -> None:

@@ -46,7 +46,8 @@ class DocumentationTest(base.BaseTestCase):
         conf = configuration.new()
         rows = re.findall(
             r':oslo\.config:option:`(?:(\w+)\.)?(\w+)`\n +- (\d+)\n',
-            (_PAGES / 'admin' / 'services.rst').read_text())
+            (_PAGES / 'admin' / 'services.rst').read_text().split(
+                'Nothing grows')[0])
         self.assertNotEqual([], rows)
         for group, option, seconds in rows:
             self.assertEqual(

@@ -178,6 +178,27 @@ class ApplicationTest(base.ApiTestCase):
                 body=b' ' * 11)
             self.assertEqual(413, response.status_int)
 
+    def test_as_many_at_the_same_time_as_may_be(self):
+        self.conf.set_override('concurrent_requests', 1,
+                               'manageable_snapshots')
+        seen = []
+
+        def nested(_app, _req):
+            seen.append(self.send('/x'))
+            return {}
+
+        self.app = app.Application(
+            self.conf, self.database, self.client,
+            policies.new_enforcer(self.conf), [('/x', {'GET': nested})])
+        for _time in range(2):
+            self.assertEqual(200, self.send('/x').status_int)
+            refused = seen.pop()
+            self.assertEqual(503, refused.status_int)
+            self.assertEqual('1', refused.headers['Retry-After'])
+            self.assertEqual(
+                'Too many requests are being answered. Try again.',
+                refused.json['serviceUnavailable']['message'])
+
     def test_nothing_is_made_for_a_request_that_serves_the_next_as_well(self):
         self.service()
         for owner, name in ((validation, 'compile'), (routes, 'Mapper'),

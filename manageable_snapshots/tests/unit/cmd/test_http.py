@@ -47,7 +47,7 @@ def echo(environ, start_response):
 class TestServer(base.BaseTestCase):
 
     def start(self, application, timeout=SECONDS, host='127.0.0.1'):
-        server = cmd_http.Server(application, host, 0, 2)
+        server = cmd_http.Server(application, host, 0, 2, 4096)
         results = []
         thread = threading.Thread(
             target=lambda: results.append(server.run(timeout)), daemon=True)
@@ -79,7 +79,7 @@ class TestServer(base.BaseTestCase):
     def test_a_port_in_use_is_an_error(self):
         server, _end = self.start(echo)
         self.assertRaises(OSError, cmd_http.Server, echo, server.host,
-                          server.port, 2)
+                          server.port, 2, 4096)
 
     def test_answers_with_the_headers_of_a_proxy_left_alone(self):
         server, _end = self.start(echo)
@@ -97,6 +97,14 @@ class TestServer(base.BaseTestCase):
         connection.putheader('Content-Length', str(1 << 30))
         connection.endheaders()
         self.assertEqual(413, connection.getresponse().status)
+
+    def test_headers_have_a_size(self):
+        server, _end = self.start(echo)
+        for size, status in (3000, 200), (4096, 431):
+            connection = self.connection(server)
+            connection.request('GET', '/',
+                               headers={'X-Auth-Token': 'x' * size})
+            self.assertEqual(status, connection.getresponse().status)
 
     def test_a_stop_waits_for_the_request_under_way(self):
         application = Slow()

@@ -346,18 +346,39 @@ class BadDaysTest(BrokerTestCase):
         self.assertUnavailable(self.list, within=2)
 
     def test_there_are_only_so_many_threads(self):
-        self.useFixture(fixtures.MockPatchObject(client, 'CASTS', 2))
+        self.conf.set_override('concurrent_casts', 2, 'manageable_snapshots')
         self.client = self.new_client()
         self.broker.plan[self.NOTHING] = [self.hang]
         for _count in range(2):
             self.assertUnavailable(self.adopt, within=2)
         before = threading.active_count()
-        self.assertUnavailable(self.adopt, within=0.4)
-        self.assertUnavailable(self.list, within=0.4)
+        for method in self.adopt, self.list:
+            busy = self.assertRaises(exception.Busy, method)
+            self.assertEqual({'Retry-After': '1'}, busy.headers)
         self.assertEqual(before, threading.active_count())
 
+    def test_only_so_many_lists_are_waited_for(self):
+        self.conf.set_override('concurrent_lists', 1, 'manageable_snapshots')
+        self.client = self.new_client()
+        started = threading.Event()
+
+        def hang():
+            started.set()
+            self.hang()
+            return []
+
+        self.broker.plan[self.LIST] = [hang, lambda: []]
+        first = threading.Thread(target=self.list)
+        first.start()
+        self.assertTrue(started.wait(10))
+        self.assertRaises(exception.Busy, self.list)
+        self.adopt()
+        self.resume.set()
+        first.join(10)
+        self.assertEqual([], self.list())
+
     def test_once_the_broker_is_back_all_threads_are(self):
-        self.useFixture(fixtures.MockPatchObject(client, 'CASTS', 1))
+        self.conf.set_override('concurrent_casts', 1, 'manageable_snapshots')
         self.client = self.new_client()
         self.broker.plan[self.NOTHING] = [self.hang, lambda: None]
         self.assertUnavailable(self.adopt, within=2)
@@ -371,7 +392,8 @@ class BadDaysTest(BrokerTestCase):
         def fail(_thread):
             raise RuntimeError('no thread')
 
-        for _count in range(client.CASTS + 1):
+        casts = self.conf.manageable_snapshots.concurrent_casts
+        for _count in range(casts + 1):
             with fixtures.MockPatchObject(threading.Thread, 'start', fail):
                 self.assertUnavailable(self.adopt, within=0.4)
         self.adopt()
