@@ -78,14 +78,15 @@ def charge(session: orm.Session, conf: cfg.ConfigOpts,
                 deltas[f'{name}_{volume_type.name}'] = delta
     if not deltas:
         return
+    more = sorted(name for name, delta in deltas.items() if delta > 0)
+    # Before the project is locked, for which others wait.
+    limits = _limits(session, conf, context, project_id, more)
     usages = _usages(session, conf, project_id, volume_type, deltas)
-    if any(delta > 0 for delta in deltas.values()):
-        limits = _limits(session, conf, context, project_id, deltas)
-        for name in sorted(deltas):
-            used = usages[name].in_use + usages[name].reserved
-            if deltas[name] > 0 and 0 <= limits[name] < used + deltas[name]:
-                _refuse(project_id, name, limits[name], used,
-                        gigabytes if size is None else size)
+    for name in more:
+        used = usages[name].in_use + usages[name].reserved
+        if 0 <= limits[name] < used + deltas[name]:
+            _refuse(project_id, name, limits[name], used,
+                    gigabytes if size is None else size)
     for name, delta in deltas.items():
         usages[name].in_use = max(0, usages[name].in_use + delta)
     session.flush()
@@ -190,6 +191,8 @@ def _limits(session: orm.Session, conf: cfg.ConfigOpts,
             context: request_context.RequestContext, project_id: str,
             names: Any) -> dict[str, int]:
     """A project's limits; -1: none."""
+    if not names:
+        return {}
     own = {row.resource: row.hard_limit for row in session.execute(
         sa.select(models.Quota.resource, models.Quota.hard_limit).where(
             models.Quota.project_id == project_id,
