@@ -76,7 +76,8 @@ def accept(app: Any, context: request_context.RequestContext,
            metadata: dict[str, str]) -> dict[str, Any]:
     """Have a snapshot of a volume adopted.
 
-    It will be the requester's project's, whosever the volume is.
+    It will be the requester's project's, whosever the volume is, unless
+    ``snapshot_owner`` says otherwise.
 
     :param ref: names the snapshot on the volume's backend
     :returns: the view of the snapshot, which is ``creating``
@@ -88,7 +89,7 @@ def accept(app: Any, context: request_context.RequestContext,
     :raises InvalidVolume: its status does not allow it
     :raises ManageExistingAlreadyManaged: the reference is another snapshot's
     :raises QuotaError: the project has no room for it
-    :raises Invalid: the requester has no project
+    :raises Invalid: it would be the requester's, who has no project
     """
     service = _authorize(app, context, volume_id)
     queue = services.queue(service)
@@ -130,10 +131,13 @@ def _record(app: Any, context: request_context.RequestContext,
             service: models.Service, volume_id: str,
             ref: reference.Reference, carries_on: bool, name: str | None,
             description: str | None, metadata: dict[str, str]) -> _Accepted:
-    project_id = context.require_project()
+    is_volumes = app.conf.manageable_snapshots.snapshot_owner == 'volume'
+    if not is_volumes:
+        context.require_project()
     with app.database.writer(context) as session:
         # With the volume locked, requests for its snapshots come one by one.
         volume = volumes.get(session, context, volume_id, for_update=True)
+        owner: Any = volume if is_volumes else context
         backends.check_status(volume, _ADOPTABLE)
         _refuse_managed(app, session, context, service, volume, ref,
                         knows_volumes=carries_on)
@@ -141,16 +145,16 @@ def _record(app: Any, context: request_context.RequestContext,
             session, volume.volume_type_id)
         gigabytes = quota.snapshot_gigabytes(app.conf, volume.size)
         quota.charge(
-            session, app.conf, context, project_id=project_id,
+            session, app.conf, context, project_id=owner.project_id,
             volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
         snapshot = snapshots.create(
-            session, context, volume, name=name, description=description,
+            session, owner, volume, name=name, description=description,
             metadata=metadata, reference=ref if carries_on else None)
         return _Accepted(
             view=views.snapshot(snapshot, metadata),
             message=objects.snapshot(
                 snapshot, metadata, pin=service.object_current_version),
-            project_id=project_id, volume_type=volume_type,
+            project_id=owner.project_id, volume_type=volume_type,
             gigabytes=gigabytes)
 
 

@@ -64,6 +64,11 @@ OWN_OPTIONS: list[cfg.Opt] = [
         'list_timeout', default=60, min=1,
         help='Seconds in which a backend must have listed its snapshots; '
              'after that the answer is 504.'),
+    cfg.StrOpt(
+        'snapshot_owner', default='requester',
+        choices=[('requester', 'the project and the user that ask'),
+                 ('volume', 'those of the volume')],
+        help='Whose an adopted snapshot is, and in whose quota it counts.'),
     cfg.IntOpt(
         'concurrent_requests', default=256, min=1,
         help='Requests that one process of the API answers at the same time; '

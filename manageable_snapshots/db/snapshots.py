@@ -93,19 +93,21 @@ def list_snapshots(session: orm.Session,
         marker=get(session, context, marker) if marker else None)
 
 
-def create(session: orm.Session, context: request_context.RequestContext,
+def create(session: orm.Session,
+           owner: request_context.RequestContext | models.Volume,
            volume: models.Volume, *, name: str | None,
            description: str | None, metadata: Mapping[str, str] | None,
            reference: Mapping[str, str] | str | None = None,
            ) -> models.Snapshot:
-    """Insert a snapshot that is being made; it is the asking project's.
+    """Insert a snapshot that is being made.
 
+    :param owner: whose user's and project's it is
     :param volume: its parent, whose size it has until it is known better
     :param reference: from which it is to be adopted
     """
     snapshot = models.Snapshot(
-        volume_id=volume.id, user_id=context.user_id,
-        project_id=context.project_id, status=CREATING, progress=_WAITING,
+        volume_id=volume.id, user_id=owner.user_id,
+        project_id=owner.project_id, status=CREATING, progress=_WAITING,
         volume_size=volume.size, display_name=name,
         display_description=description,
         volume_type_id=volume.volume_type_id,

@@ -277,6 +277,12 @@ class Delegating(Authenticated):
     }
 
 
+class Handing(Embedded):
+    """The service where a snapshot is its volume's project's."""
+
+    SECTIONS = {'manageable_snapshots': {'snapshot_owner': 'volume'}}
+
+
 class Sparing(Embedded):
     """The service with short pages and a small quota, behind a proxy."""
 

@@ -211,6 +211,71 @@ class AdoptionTest(base.ApiTestCase):
             'versioned_object.version'])
 
 
+class OwnerTest(base.ApiTestCase):
+    """An administrator adopts for another project's volume."""
+
+    def setUp(self):
+        super().setUp()
+        self.service()
+        self.volume_id = self.volume(
+            project_id=base.OTHER_PROJECT, user_id='its-user', size=3)
+
+    def _usages(self):
+        with self.database.reader(self.admin) as session:
+            return {(row.project_id, row.resource): row.in_use
+                    for row in session.query(models.QuotaUsage)
+                    if row.resource in ('snapshots', 'gigabytes')}
+
+    def _be_the_volumes(self):
+        self.conf.set_override('snapshot_owner', 'volume',
+                               'manageable_snapshots')
+
+    def test_it_is_the_requesters(self):
+        row = self.snapshot_row(self.adopt(self.volume_id)['id'])
+        self.assertEqual((base.PROJECT, self.admin.user_id),
+                         (row.project_id, row.user_id))
+        self.assertEqual({(base.PROJECT, 'snapshots'): 1,
+                          (base.PROJECT, 'gigabytes'): 3}, self._usages())
+
+    def test_or_the_volumes(self):
+        self._be_the_volumes()
+        row = self.snapshot_row(self.adopt(self.volume_id)['id'])
+        self.assertEqual((base.OTHER_PROJECT, 'its-user'),
+                         (row.project_id, row.user_id))
+        self.assertEqual(
+            {(base.OTHER_PROJECT, 'snapshots'): 1,
+             (base.OTHER_PROJECT, 'gigabytes'): 6}, self._usages())
+
+    def test_whose_quota_it_is_in_may_be_full(self):
+        self._be_the_volumes()
+        with self.database.writer(self.admin) as session:
+            session.add(models.Quota(project_id=base.OTHER_PROJECT,
+                                     resource='snapshots', hard_limit=0))
+        self.adopt(self.volume_id, status=413)
+        self.conf.clear_override('snapshot_owner', 'manageable_snapshots')
+        self.adopt(self.volume_id)
+
+    def test_nothing_is_left_of_what_no_worker_heard(self):
+        self._be_the_volumes()
+        self.unreachable()
+        self.adopt(self.volume_id, status=503)
+        with self.database.reader(self.admin) as session:
+            self.assertEqual([], snapshots.list_snapshots(
+                session, self.admin, all_projects=True))
+        self.assertEqual(
+            {(base.OTHER_PROJECT, 'snapshots'): 0,
+             (base.OTHER_PROJECT, 'gigabytes'): 3}, self._usages())
+
+    def test_the_worker_is_told_whose_it_is(self):
+        self._be_the_volumes()
+        with mock.patch.object(self.client,
+                               'manage_existing_snapshot') as cast:
+            self.adopt(self.volume_id)
+        self.assertEqual(
+            base.OTHER_PROJECT,
+            cast.call_args.args[2]['versioned_object.data']['project_id'])
+
+
 class ManagedAlreadyTest(base.ApiTestCase):
 
     def setUp(self):
