@@ -165,46 +165,60 @@ class Adopter:
 
         Whoever takes it up after a crash finds out how far it came.
         """
-        if task.ref is None:
-            raise exception.InvalidInput(reason=_(
-                'the reference is lost: it was too long to be recorded'))
         # A stock API lets anything pass.
-        wanted = reference.parse(task.ref)
-        with self._lock(f'volume-{task.volume_id}'), \
-                self._lock(f'ref-{reference.key(wanted)}'):
-            claim = self._claim(task, wanted, owners.candidate(
-                self._conf, self._driver, wanted))
+        wanted = None if task.ref is None else reference.parse(task.ref)
+        with contextlib.ExitStack() as locks:
+            locks.enter_context(self._lock(f'volume-{task.volume_id}'))
+            if wanted is not None:
+                locks.enter_context(
+                    self._lock(f'ref-{reference.key(wanted)}'))
+            claim = self._claim(
+                task, wanted, None if wanted is None else owners.candidate(
+                    self._conf, self._driver, wanted))
             if claim is None:
                 LOG.info('Snapshot %s is not waiting to be adopted any '
                          'more.', task.snapshot_id)
                 return
             view = claim.view
             self._notify(task, 'start', claim.payload)
-            # Claimed before means that it may be renamed by now.
-            if view.claimed and self._driver.is_adopted(view):
-                updates = self._driver.lost_updates(view)
-            elif claim.owner is not None:
-                raise exception.ManageExistingInvalidReference(
-                    existing_ref=reference.shown(wanted),
-                    reason=_('snapshot %s manages it already') % claim.owner)
-            else:
-                size = base.check_size(
-                    self._driver.manage_existing_snapshot_get_size(
-                        view, wanted))
-                if size != view.volume_size:
-                    self._resize(task, size)
-                updates = self._rename(view, wanted)
             finished, payload = self._finish(task, updates_of_driver.usable(
-                self._driver.NAME, task.snapshot_id, updates))
+                self._driver.NAME, task.snapshot_id,
+                self._on_backend(task, claim, wanted)))
             if not finished:
                 LOG.error('Snapshot %s was adopted on the backend as %s, but '
                           'its row was changed meanwhile.', view.id,
                           view.name)
                 return
-        self._inventory.adopted(wanted, view.volume_name, view.id)
+        if wanted is None:
+            self._inventory.changed()
+        else:
+            self._inventory.adopted(wanted, view.volume_name, view.id)
         self._notify(task, 'end', payload)
         LOG.info('Snapshot %s of volume %s is adopted.', view.id,
                  view.volume_id)
+
+    def _on_backend(self, task: Task, claim: _Claim,
+                    wanted: base.Reference | None) -> dict[str, Any] | None:
+        """Have the driver adopt, if it has not.
+
+        :returns: what it says
+        """
+        view = claim.view
+        # Claimed before means that it may be renamed by now.
+        if view.claimed and self._driver.is_adopted(view):
+            return self._driver.lost_updates(view)
+        if wanted is None:
+            raise exception.InvalidInput(reason=_(
+                'the reference is lost: it was too long to be recorded'))
+        if claim.owner is not None:
+            raise exception.ManageExistingInvalidReference(
+                existing_ref=reference.shown(wanted),
+                reason=_('snapshot %s manages it already') % claim.owner)
+        size = base.check_size(
+            self._driver.manage_existing_snapshot_get_size(view, wanted))
+        if size != view.volume_size:
+            self._resize(task, size)
+        return self._rename(view, wanted)
 
     def _rename(self, view: rows.Row,
                 wanted: base.Reference) -> dict[str, Any] | None:
@@ -219,7 +233,7 @@ class Adopter:
             return self._driver.lost_updates(view)
 
     @engine.retry
-    def _claim(self, task: Task, wanted: base.Reference,
+    def _claim(self, task: Task, wanted: base.Reference | None,
                candidate: str | None) -> _Claim | None:
         """Note that nobody may withdraw the row from now on.
 
@@ -235,7 +249,7 @@ class Adopter:
                 session, task.context.elevated(), snapshot.volume_id)
             view = rows.snapshot(self._conf, snapshot, volume)
             asked_for = base.BackendSnapshot(
-                reference=wanted, size=None,
+                reference=wanted or {}, size=None,
                 source_reference={'source-name': view.volume_name})
             [owner] = owners.confirm(
                 session, self._conf, self._driver, self._queue, [asked_for],

@@ -267,6 +267,14 @@ class RepeatedTest(AdoptionTestCase):
         self.adopter.adopt(self.task(snapshot_id, None))
         self.assert_error(snapshot_id, 'the reference is lost')
 
+    def test_what_is_renamed_needs_no_reference_any_more(self):
+        snapshot_id = self.accepted(self.volume_id, ref='x' * 5000)
+        with self.write() as session:
+            snapshots.claim(session, snapshot_id)
+        self.hold(self.volume_id, f'snapshot-{snapshot_id}')
+        self.adopter.adopt(self.task(snapshot_id, None))
+        self.assertEqual('available', self.row(snapshot_id).status)
+
     def test_a_row_that_was_withdrawn_meanwhile_is_left_alone(self):
         self.hold(self.volume_id)
         snapshot_id = self.accepted(self.volume_id)
