@@ -43,6 +43,13 @@ OWN_OPTIONS: list[cfg.Opt] = [
         help='Seconds between two looks for adoptions that were accepted and '
              'are not under way.'),
     cfg.IntOpt(
+        'adoption_timeout', default=259200, min=0,
+        help='Seconds after which an adoption that cannot be done, because '
+             'its backend is away say, is given up: the snapshot becomes '
+             '"error". One that may have been renamed on the backend already '
+             'is not given up, but decided when the backend answers. 0: no '
+             'limit.'),
+    cfg.IntOpt(
         'lock_timeout', default=60, min=1,
         help='Seconds that an adoption waits for another one of the same '
              'volume.'),

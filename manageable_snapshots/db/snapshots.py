@@ -41,6 +41,7 @@ DELETED = 'deleted'
 
 # What a row that is 'creating' has come to; Cinder starts at 0%, too.
 _WAITING = '0%'
+_PUT_OFF = '25%'
 _CLAIMED = '50%'
 
 #: Metadata key under which a failed adoption says why.
@@ -248,6 +249,17 @@ def claim(session: orm.Session, snapshot_id: str) -> bool:
                            progress=_CLAIMED)
 
 
+def put_off(session: orm.Session, snapshot_id: str) -> bool:
+    """Note that nothing has been done for a claimed row on the backend.
+
+    The worker that knows holds the locks of the adoption.
+
+    :returns: False where it is not ``creating`` any more, or is no more
+    """
+    return _leave_creating(session, snapshot_id, CREATING,
+                           progress=_PUT_OFF)
+
+
 def is_claimed(snapshot: models.Snapshot) -> bool:
     """Whether a worker has been about to adopt a row."""
     return has_reference(snapshot) and snapshot.progress == _CLAIMED
@@ -290,16 +302,28 @@ def make_available(session: orm.Session, snapshot_id: str, *,
     return True
 
 
-def make_error(session: orm.Session, snapshot_id: str, reason: str) -> bool:
+def make_error(session: orm.Session, snapshot_id: str, reason: str,
+               *conditions: Any) -> bool:
     """Turn a row that is ``creating`` to ``error``, and let it say why.
 
     :param reason: a sentence, which ends up in the snapshot's metadata
+    :param conditions: what must be true of the row besides
     :returns: False where it is not ``creating`` any more, or is no more
     """
-    if not _leave_creating(session, snapshot_id, ERROR, **_NO_REFERENCE):
+    if not _leave_creating(session, snapshot_id, ERROR, *conditions,
+                           **_NO_REFERENCE):
         return False
     _set_metadata(session, snapshot_id, ERROR_KEY, _fitting(reason))
     return True
+
+
+def give_up(session: orm.Session, snapshot_id: str, reason: str) -> bool:
+    """As :func:`make_error`, unless a worker is about to adopt the row.
+
+    :returns: False where one is, or may have been when it died, too
+    """
+    return make_error(session, snapshot_id, reason,
+                      models.Snapshot.progress.in_((_WAITING, _PUT_OFF)))
 
 
 def withdraw(session: orm.Session, context: request_context.RequestContext,
@@ -331,10 +355,11 @@ def _creating() -> sa.sql.Select:
 
 
 def _leave_creating(session: orm.Session, snapshot_id: str, status: str,
-                    **columns: Any) -> bool:
+                    *conditions: Any, **columns: Any) -> bool:
     return bool(query.update(
         session, models.Snapshot, models.Snapshot.id == snapshot_id,
-        models.Snapshot.status == CREATING, status=status, **columns))
+        models.Snapshot.status == CREATING, *conditions, status=status,
+        **columns))
 
 
 def _delete(session: orm.Session, snapshot_id: str,

@@ -27,17 +27,22 @@ The steps, in the order that makes each of them safe to repeat:
 
 What fails for good leaves the row in ``error`` with its reason. What fails
 because the backend, the database or a lock is away leaves it ``creating``, to
-be taken up again.
+be taken up again, and becomes an ``error`` after ``adoption_timeout``. But for
+what may have got to step 6: who deletes a row that is in ``error`` does not
+mean to delete a snapshot of the backend.
 """
 
 from collections.abc import Iterator
 import contextlib
 import dataclasses
+import datetime
 import hashlib
+import threading
 from typing import Any
 
 from oslo_config import cfg
 from oslo_log import log as logging
+from oslo_utils import timeutils
 from sqlalchemy import orm
 from tooz import coordination
 
@@ -75,6 +80,7 @@ class Task:
     :ivar context: who asked, or who that was
     :ivar ref: as it came over the wire, or as it was recorded; None: it is
         lost
+    :ivar made_at: when it was accepted, naive UTC
     """
 
     context: request_context.RequestContext
@@ -82,6 +88,7 @@ class Task:
     volume_id: str
     project_id: str
     ref: Any
+    made_at: datetime.datetime
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,6 +128,9 @@ class Adopter:
         self._notifier = notifier
         self._queue = queue
         self._inventory = stock
+        self._guard = threading.Lock()
+        #: rows whose snapshots the driver is only asked about, so far
+        self._asking: set[str] = set()
 
     @engine.retry
     def accept(self, context: request_context.RequestContext,
@@ -143,7 +153,7 @@ class Adopter:
                     snapshot) is None:
                 snapshots.record_reference(session, snapshot_id, ref)
             return Task(context, snapshot_id, snapshot.volume_id,
-                        snapshot.project_id, ref)
+                        snapshot.project_id, ref, snapshot.created_at)
 
     def adopt(self, task: Task) -> None:
         """Adopt a snapshot that was accepted. Never raises."""
@@ -157,8 +167,34 @@ class Adopter:
         if isinstance(failure, _AWAY):
             LOG.warning('Adopting snapshot %s is put off: %s',
                         task.snapshot_id, failure)
+            self.give_up(task)
         else:
             self._fail(task, failure)
+
+    def give_up(self, task: Task) -> None:
+        """Make an error of what has waited for too long. Never raises.
+
+        What the driver may have adopted, or is young enough, is left as it
+        is. An attempt that is under way goes no further.
+        """
+        seconds = self._conf.manageable_snapshots.adoption_timeout
+        if not seconds or not timeutils.is_older_than(task.made_at, seconds):
+            return
+        with self._guard:
+            is_asking = task.snapshot_id in self._asking
+            self._asking.discard(task.snapshot_id)
+        reason = _('It could not be adopted within %s seconds. On the '
+                   'backend nothing has changed.') % seconds
+        try:
+            given_up, payload = self._give_up(task, reason, is_asking)
+        except exception.ServiceUnavailable as away:
+            LOG.warning('Snapshot %s stays "creating" for now: %s',
+                        task.snapshot_id, away)
+            return
+        if given_up:
+            LOG.error('Adopting snapshot %s failed: %s', task.snapshot_id,
+                      reason)
+            self._notify(task, 'error', payload)
 
     def _adopt(self, task: Task) -> None:
         """What lasts of an adoption: claimed, renamed, available.
@@ -205,7 +241,8 @@ class Adopter:
         """
         view = claim.view
         # Claimed before means that it may be renamed by now.
-        if view.claimed and self._driver.is_adopted(view):
+        adopted = view.claimed and self._driver.is_adopted(view)
+        if adopted:
             return self._driver.lost_updates(view)
         if wanted is None:
             raise exception.InvalidInput(reason=_(
@@ -214,11 +251,37 @@ class Adopter:
             raise exception.ManageExistingInvalidReference(
                 existing_ref=reference.shown(wanted),
                 reason=_('snapshot %s manages it already') % claim.owner)
-        size = base.check_size(
-            self._driver.manage_existing_snapshot_get_size(view, wanted))
-        if size != view.volume_size:
-            self._resize(task, size)
+        # A driver that cannot say may have adopted it.
+        with (contextlib.nullcontext() if adopted is None
+              else self._before_the_rename(task)):
+            size = base.check_size(
+                self._driver.manage_existing_snapshot_get_size(view, wanted))
+            if size != view.volume_size:
+                self._resize(task, size)
         return self._rename(view, wanted)
+
+    @contextlib.contextmanager
+    def _before_the_rename(self, task: Task) -> Iterator[None]:
+        """What is done in this may be given up meanwhile.
+
+        :raises ServiceUnavailable: it was
+        """
+        with self._guard:
+            self._asking.add(task.snapshot_id)
+        try:
+            yield
+            with self._guard:
+                # From here on it is too late to give it up.
+                if task.snapshot_id not in self._asking:
+                    raise exception.ServiceUnavailable(
+                        _('It has been given up.'))
+                self._asking.remove(task.snapshot_id)
+        except _AWAY:
+            self._put_off(task)
+            raise
+        finally:
+            with self._guard:
+                self._asking.discard(task.snapshot_id)
 
     def _rename(self, view: rows.Row,
                 wanted: base.Reference) -> dict[str, Any] | None:
@@ -289,6 +352,25 @@ class Adopter:
             finished = snapshots.make_available(
                 session, task.snapshot_id, **columns)
             return finished, self._outcome(session, task)
+
+    @engine.retry
+    def _put_off(self, task: Task) -> None:
+        with self._database.writer(task.context) as session:
+            snapshots.put_off(session, task.snapshot_id)
+
+    @engine.retry
+    def _give_up(self, task: Task, reason: str, is_asking: bool
+                 ) -> tuple[bool, dict[str, Any] | None]:
+        """Make it an error, unless the driver may have adopted it.
+
+        :param is_asking: the driver has not, whatever the row says
+        """
+        with self._database.writer(task.context) as session:
+            if is_asking:
+                snapshots.put_off(session, task.snapshot_id)
+            if not snapshots.give_up(session, task.snapshot_id, reason):
+                return False, None
+            return True, self._outcome(session, task)
 
     def _fail(self, task: Task, error: Exception) -> None:
         reason = self._reason(error)

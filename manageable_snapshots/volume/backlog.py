@@ -22,6 +22,7 @@ leaves its last one to the database.
 
 import collections
 from collections.abc import Callable
+from collections.abc import Mapping
 import concurrent.futures
 import threading
 import time
@@ -31,7 +32,23 @@ from oslo_log import log as logging
 
 LOG = logging.getLogger(__name__)
 
+#: seconds after which an adoption that runs gets nowhere
+HANGING = 600
+
 _Waiting = tuple[str, Callable[[], Any]]
+
+
+def gets_nowhere(began: Mapping[str, float], snapshot_id: str,
+                 threads: int) -> bool:
+    """Whether an adoption hangs, or all that are before it do.
+
+    :param began: when each of those that run began, monotonic seconds
+    :param threads: how many run at the same time
+    """
+    before = time.monotonic() - HANGING
+    if snapshot_id in began:
+        return began[snapshot_id] <= before
+    return len(began) >= threads and max(began.values()) <= before
 
 
 class Backlog:
@@ -42,11 +59,14 @@ class Backlog:
     """
 
     def __init__(self, threads: int, limit: int) -> None:
+        self._threads = threads
         self._limit = limit
         self._pool = concurrent.futures.ThreadPoolExecutor(
             threads, thread_name_prefix='adoption')
         self._changed = threading.Condition()
         self._taken: set[str] = set()
+        #: those of them that run, and since when
+        self._began: dict[str, float] = {}
         #: by project, whose turn it is first
         self._waiting: collections.OrderedDict[
             str, collections.deque[_Waiting]] = collections.OrderedDict()
@@ -70,6 +90,11 @@ class Backlog:
                 project_id, collections.deque()).append((snapshot_id, adopt))
             self._pool.submit(self._next)
         return True
+
+    def gets_nowhere(self, snapshot_id: str) -> bool:
+        """Whether an adoption hangs, or has no thread as all others hang."""
+        with self._changed:
+            return gets_nowhere(self._began, snapshot_id, self._threads)
 
     def stop(self, timeout: float | None) -> bool:
         """Take up no more, and wait for what is running.
@@ -119,6 +144,7 @@ class Backlog:
                 return
             project_id, waiting = self._waiting.popitem(last=False)
             snapshot_id, adopt = waiting.popleft()
+            self._began[snapshot_id] = time.monotonic()
             if waiting:
                 # Behind the others.
                 self._waiting[project_id] = waiting
@@ -129,5 +155,6 @@ class Backlog:
                           snapshot_id)
         finally:
             with self._changed:
+                del self._began[snapshot_id]
                 self._taken.discard(snapshot_id)
                 self._changed.notify_all()

@@ -17,6 +17,7 @@ Cinder's methods and arguments; ``adoption`` and ``inventory`` do the work.
 
 from collections.abc import Sequence
 import functools
+import time
 from typing import Any
 
 from oslo_config import cfg
@@ -75,6 +76,8 @@ class Manager:
             conf, database, driver, locks, notifier, host, self.inventory)
         self._backlog = backlog.Backlog(
             own.adoption_threads, own.adoption_backlog)
+        #: since when nothing is taken up as the driver is not ready
+        self._idle_since: float | None = time.monotonic()
 
     def manage_existing_snapshot(
             self, ctxt: request_context.RequestContext,
@@ -97,22 +100,40 @@ class Manager:
         Left by a process that died, or by a backlog that was full. One that
         was accepted just now is left to its own message.
         """
+        self._idle_since = None
+        for task in self._accepted(
+                self._conf.manageable_snapshots.rpc_timeout):
+            LOG.info('Taking up the adoption of snapshot %s again.',
+                     task.snapshot_id)
+            self._take_up(task)
+
+    def give_up(self) -> None:
+        """Make errors of what gets nowhere, and is older than it may be."""
+        seconds = self._conf.manageable_snapshots.adoption_timeout
+        if not seconds:
+            return
+        for task in self._accepted(seconds):
+            if (self._gets_nowhere(task.snapshot_id)
+                    if self._idle_since is None else
+                    time.monotonic() - self._idle_since >= backlog.HANGING):
+                self._adopter.give_up(task)
+
+    def _accepted(self, older_than: float) -> list[adoption.Task]:
+        """The adoptions that were accepted so many seconds ago or more."""
         context = request_context.get_admin_context()
         with self._database.reader(context) as session:
-            tasks = [
+            return [
                 adoption.Task(
                     request_context.RequestContext(
                         user_id=row.user_id, project_id=row.project_id,
                         is_admin=True, overwrite=False),
                     row.id, row.volume_id, row.project_id,
-                    snapshots.recorded_reference(row))
+                    snapshots.recorded_reference(row), row.created_at)
                 for row in snapshots.creating_on(
-                    session, self._host,
-                    older_than=self._conf.manageable_snapshots.rpc_timeout)]
-        for task in tasks:
-            LOG.info('Taking up the adoption of snapshot %s again.',
-                     task.snapshot_id)
-            self._take_up(task)
+                    session, self._host, older_than=older_than)]
+
+    def _gets_nowhere(self, snapshot_id: str) -> bool:
+        return self._backlog.gets_nowhere(snapshot_id)
 
     def stop(self, timeout: float | None) -> bool:
         """Finish what is under way.

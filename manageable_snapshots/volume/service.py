@@ -140,9 +140,10 @@ class Backend:
             self._publish()
 
     def resume(self) -> None:
-        """Take up adoptions that are not under way."""
+        """Take up adoptions that are not under way, or give them up."""
         if self._is_set_up:
             self._manager.resume()
+        self._manager.give_up()
 
     def stop_listening(self, timeout: float | None) -> bool:
         """Take no more requests.

@@ -12,6 +12,7 @@
 
 """Cinder's volume manager, with two of its methods replaced."""
 
+from collections.abc import Callable
 import threading
 import time
 from typing import Any
@@ -39,6 +40,7 @@ from manageable_snapshots.rpc import serializer
 from manageable_snapshots.rpc import server
 from manageable_snapshots import starting
 from manageable_snapshots.volume import adoption
+from manageable_snapshots.volume import backlog
 from manageable_snapshots.volume.cinder import driver as cinders
 from manageable_snapshots.volume import manager
 
@@ -54,7 +56,7 @@ class VolumeManager(cinder_manager.VolumeManager):
         super().__init__(*args, **kwargs)
         self._snapshots = starting.Part(self._start)
         self._presence: Any = None
-        self._recovery: threading.Thread | None = None
+        self._recovery: list[threading.Thread] = []
 
     def init_host(self, *args: Any, **kwargs: Any) -> None:
         super().init_host(*args, **kwargs)
@@ -67,10 +69,12 @@ class VolumeManager(cinder_manager.VolumeManager):
         if self._started() is not None:
             self._say_that_it_is_there()
         # Cinder's service comes here again on SIGHUP.
-        if self._recovery is None:
-            self._recovery = threading.Thread(
-                target=self._keep_resuming, name='recovery', daemon=True)
-            self._recovery.start()
+        if not self._recovery:
+            self._recovery = [
+                threading.Thread(target=target, name='recovery', daemon=True)
+                for target in (self._keep_resuming, self._keep_giving_up)]
+            for thread in self._recovery:
+                thread.start()
 
     def get_manageable_snapshots(
             self, ctxt: cinder_context.RequestContext, marker: Any,
@@ -107,6 +111,15 @@ class VolumeManager(cinder_manager.VolumeManager):
                 time.sleep(parts.recovery_interval)
             else:
                 time.sleep(starting.PAUSE)
+
+    def _keep_giving_up(self) -> None:
+        """Apart from what a driver may hold up."""
+        while True:
+            parts = self._started()
+            if parts is not None:
+                parts.try_to_give_up()
+            time.sleep(starting.PAUSE if parts is None
+                       else parts.recovery_interval)
 
     def _say_that_it_is_there(self) -> None:
         # Cinder's service knows of its own servers only. This one ends with
@@ -170,26 +183,38 @@ class Manager(manager.Manager):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._under_way: set[str] = set()
+        #: the adoptions that run, and since when, monotonic seconds
+        self._under_way: dict[str, float] = {}
         self.recovery_interval = (
             self._conf.manageable_snapshots.recovery_interval)
 
     def try_to_resume(self) -> None:
         """As ``resume``, where what is away now is no surprise."""
+        self._try_to('resume', self.resume)
+
+    def try_to_give_up(self) -> None:
+        """As ``give_up``, likewise."""
+        self._try_to('give up', self.give_up)
+
+    def _try_to(self, what: str, call: Callable[[], None]) -> None:
         try:
-            self.resume()
+            call()
         except Exception as error:
-            LOG.warning('Cannot resume the adoptions of %s now: %s',
+            LOG.warning('Cannot %s adoptions of %s now: %s', what,
                         self._host, error)
+
+    def _gets_nowhere(self, snapshot_id: str) -> bool:
+        # One thread takes up what is left.
+        return backlog.gets_nowhere(dict(self._under_way), snapshot_id, 1)
 
     def _take_up(self, task: adoption.Task) -> None:
         if task.snapshot_id in self._under_way:
             return
-        self._under_way.add(task.snapshot_id)
+        self._under_way[task.snapshot_id] = time.monotonic()
         try:
             self._adopter.adopt(task)
         finally:
-            self._under_way.discard(task.snapshot_id)
+            self._under_way.pop(task.snapshot_id, None)
 
 
 class Locks:

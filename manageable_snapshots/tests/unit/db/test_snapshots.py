@@ -353,6 +353,28 @@ class LeaveCreatingTestCase(base.TestCase):
                          (row.deleted, row.status))
         self.assertEqual(REFERENCE, snapshots.recorded_reference(row))
 
+    def test_what_a_worker_has_claimed_is_not_given_up(self):
+        row = self.add_snapshot(reference=REFERENCE)
+        self._call(snapshots.claim, row.id)
+        self.assertFalse(self._call(snapshots.give_up, row.id, 'too late'))
+        self.assertEqual('creating',
+                         self.find(models.Snapshot, row.id).status)
+
+    def test_what_it_put_off_is_given_up_and_not_withdrawn(self):
+        row = self.add_snapshot(reference=REFERENCE)
+        self._call(snapshots.claim, row.id)
+        self.assertTrue(self._call(snapshots.put_off, row.id))
+        self.assertFalse(snapshots.is_claimed(
+            self.find(models.Snapshot, row.id)))
+        self.assertFalse(self._call(snapshots.withdraw, self.context, row.id))
+        self.assertTrue(self._call(snapshots.give_up, row.id, 'too late'))
+        self.assertEqual({'manage_error': 'too late'},
+                         self._call(snapshots.metadata, row.id))
+
+    def test_what_nobody_has_looked_at_is_given_up(self):
+        row = self.add_snapshot(reference=REFERENCE)
+        self.assertTrue(self._call(snapshots.give_up, row.id, 'too late'))
+
     def test_another_projects_row_is_not_withdrawn(self):
         row = self.add_snapshot(project_id='another')
         self.assertRaises(

@@ -12,8 +12,11 @@
 
 """Adopting one snapshot: what becomes of the row, the quota, the backend."""
 
+import datetime
 import threading
+from unittest import mock
 
+from oslo_utils import timeutils
 import sqlalchemy as sa
 from tooz import coordination
 
@@ -45,7 +48,7 @@ class AdoptionTestCase(base.WorkerTestCase):
 
     def task(self, snapshot_id, ref={'source-name': 'old'}):
         return adoption.Task(self.context, snapshot_id, self.volume_id,
-                             base.PROJECT, ref)
+                             base.PROJECT, ref, timeutils.utcnow())
 
     def assert_error(self, snapshot_id, reason):
         row = self.row(snapshot_id)
@@ -407,6 +410,138 @@ class PutOffTest(AdoptionTestCase):
         self.driver.failure = None
         self.adopt(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)
+
+
+class GivenUpTest(AdoptionTestCase):
+    """What has been put off for too long."""
+
+    def setUp(self):
+        super().setUp()
+        self.conf.set_override('adoption_timeout', 100,
+                               'manageable_snapshots')
+        self.driver.failure = exception.ServiceUnavailable('no storage')
+        self.hold(self.volume_id)
+
+    def accepted_ago(self, seconds):
+        snapshot_id = self.accepted(self.volume_id)
+        self.change(snapshot_id, created_at=timeutils.utcnow()
+                    - datetime.timedelta(seconds=seconds))
+        return snapshot_id
+
+    def test_it_is_an_error_and_the_backend_is_as_it_was(self):
+        snapshot_id = self.accepted_ago(101)
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'could not be adopted within 100 '
+                                       'seconds')
+        self.assertEqual('manage_existing_snapshot.error',
+                         self.notifier.events[-1])
+        self.assertIn((f'volume-{self.volume_id}', 'old'), self.driver.held)
+
+    def test_before_its_time_it_is_not(self):
+        snapshot_id = self.accepted_ago(90)
+        self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+
+    def test_without_a_limit_it_is_not(self):
+        self.conf.set_override('adoption_timeout', 0, 'manageable_snapshots')
+        snapshot_id = self.accepted_ago(10 ** 8)
+        self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+
+    def test_what_can_be_adopted_after_all_is(self):
+        self.driver.failure = None
+        snapshot_id = self.accepted_ago(10 ** 6)
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_what_waits_for_a_lock_is_given_up_too(self):
+        self.conf.set_override('lock_timeout', 1, 'manageable_snapshots')
+        self.driver.failure = None
+        self.adopt(self.accepted(self.volume_id, 'nothing'), 'nothing')
+        for lock in self.locks.locks.values():
+            lock.acquire(1)
+            self.addCleanup(lock.release)
+        snapshot_id = self.accepted_ago(101)
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'could not be adopted within 100')
+
+    def test_a_row_that_was_put_off_is_not_withdrawn(self):
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        with self.write() as session:
+            self.assertFalse(snapshots.withdraw(
+                session, self.context, snapshot_id))
+
+    def claimed_ago(self, seconds):
+        """A row whose worker has died."""
+        snapshot_id = self.accepted_ago(seconds)
+        with self.write() as session:
+            snapshots.claim(session, snapshot_id)
+        return snapshot_id
+
+    def test_what_may_be_renamed_waits_for_the_backend(self):
+        snapshot_id = self.claimed_ago(101)
+        self.driver.is_adopted = mock.Mock(side_effect=self.driver.failure)
+        self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+        self.driver.is_adopted = lambda snapshot: True
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_also_where_the_driver_cannot_say(self):
+        snapshot_id = self.claimed_ago(101)
+        self.driver.is_adopted = lambda snapshot: None
+        self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+
+    def test_what_turns_out_not_to_be_renamed_does_not(self):
+        snapshot_id = self.claimed_ago(101)
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'could not be adopted within 100')
+
+    def test_a_rename_that_was_cut_short_waits_for_the_backend(self):
+        self.driver.failure = None
+        snapshot_id = self.accepted_ago(101)
+        away = exception.ServiceUnavailable('no storage')
+        with mock.patch.object(self.driver, 'manage_existing_snapshot',
+                               side_effect=away):
+            self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+
+    def test_what_was_given_up_is_not_renamed_any_more(self):
+        self.driver.failure = None
+        snapshot_id = self.accepted_ago(101)
+        task = self.adopter.accept(self.context, snapshot_id, None)
+        get_size = self.driver.manage_existing_snapshot_get_size
+
+        def hang(snapshot, ref):
+            self.adopter.give_up(task)
+            return get_size(snapshot, ref)
+
+        self.driver.manage_existing_snapshot_get_size = hang
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'could not be adopted within 100')
+        self.assertEqual([], self.driver.renames)
+
+    def test_what_is_being_renamed_is_not_given_up_any_more(self):
+        self.driver.failure = None
+        snapshot_id = self.accepted_ago(101)
+        task = self.adopter.accept(self.context, snapshot_id, None)
+        self.driver.before_rename = lambda: self.adopter.give_up(task)
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def test_a_database_that_is_away_changes_nothing(self):
+        snapshot_id = self.accepted_ago(101)
+        with mock.patch.object(
+                snapshots, 'give_up',
+                side_effect=exception.ServiceUnavailable('no database')):
+            self.adopt(snapshot_id)
+        self.assertEqual('creating', self.row(snapshot_id).status)
+        self.assertIn('stays "creating" for now: no database',
+                      self.log.output)
+        self.adopt(snapshot_id)
+        self.assertEqual('error', self.row(snapshot_id).status)
 
 
 class NoRecoveryDriverTest(AdoptionTestCase):

@@ -13,6 +13,7 @@
 """Adoptions that wait for a thread."""
 
 import threading
+from unittest import mock
 
 import fixtures
 from oslotest import base as test_base
@@ -54,6 +55,20 @@ class BacklogTest(test_base.BaseTestCase):
         self.assertTrue(self.put(waiting, 'a'))
         self.put(waiting, 'b')
         self.assertEqual(['a', 'b'], self.ended_in_order(2))
+
+    def test_what_runs_for_long_gets_nowhere_nor_does_what_waits(self):
+        waiting = self.busy()
+        self.put(waiting, 'behind')
+        for name in ('first', 'behind', 'not taken up'):
+            self.assertFalse(waiting.gets_nowhere(name))
+            with mock.patch.object(backlog, 'HANGING', 0):
+                self.assertTrue(waiting.gets_nowhere(name))
+
+    def test_as_long_as_a_thread_is_free_nothing_waits_in_vain(self):
+        waiting = self.busy(threads=2)
+        with mock.patch.object(backlog, 'HANGING', 0):
+            self.assertTrue(waiting.gets_nowhere('first'))
+            self.assertFalse(waiting.gets_nowhere('not taken up'))
 
     def test_a_full_backlog_takes_no_more(self):
         waiting = self.backlog(limit=2)

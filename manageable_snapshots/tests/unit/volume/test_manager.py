@@ -28,6 +28,7 @@ from manageable_snapshots import exception
 from manageable_snapshots import names
 from manageable_snapshots.rpc import objects
 from manageable_snapshots.tests.unit.volume import base
+from manageable_snapshots.volume import backlog
 from manageable_snapshots.volume import companions
 from manageable_snapshots.volume import manager
 
@@ -93,6 +94,69 @@ class ManageTest(ManagerTestCase):
         self.manager.resume()
         self.assertTrue(self.manager.stop(30))
         self.assertEqual('creating', self.row(snapshot_id).status)
+
+    def overdue(self):
+        snapshot_id = self.accepted(self.volume_id)
+        self.change(snapshot_id, created_at=timeutils.utcnow()
+                    - datetime.timedelta(days=30))
+        return snapshot_id
+
+    def hang(self):
+        """Have the driver hang as soon as it is asked for a size."""
+        hanging, goes_on = threading.Event(), threading.Event()
+        self.addCleanup(goes_on.set)
+        get_size = self.driver.manage_existing_snapshot_get_size
+
+        def hang(snapshot, ref):
+            hanging.set()
+            goes_on.wait(30)
+            return get_size(snapshot, ref)
+
+        self.driver.manage_existing_snapshot_get_size = hang
+        return hanging, goes_on
+
+    def test_what_hangs_is_given_up_in_the_end(self):
+        hanging, goes_on = self.hang()
+        self.hold(self.volume_id)
+        snapshot_id = self.overdue()
+        self.manager.resume()
+        self.assertTrue(hanging.wait(30))
+        self.manager.give_up()
+        self.assertEqual('creating', self.row(snapshot_id).status)
+        with mock.patch.object(backlog, 'HANGING', 0):
+            self.manager.give_up()
+        self.assertEqual('error', self.row(snapshot_id).status)
+        goes_on.set()
+        self.assertTrue(self.manager.stop(30))
+        self.assertEqual('error', self.row(snapshot_id).status)
+        self.assertEqual([], self.driver.renames)
+
+    def test_what_waits_behind_it_is_given_up_too(self):
+        self.conf.set_override('adoption_threads', 1, 'manageable_snapshots')
+        self.conf.set_override('adoption_backlog', 2, 'manageable_snapshots')
+        crowded = manager.Manager(
+            self.conf, base.HOST, self.database, self.driver, self.locks,
+            self.notifier)
+        self.addCleanup(crowded.stop, 0)
+        hanging, goes_on = self.hang()
+        ids = [self.overdue() for _ in range(3)]
+        young = self.accepted(self.volume_id)
+        crowded.resume()
+        self.assertTrue(hanging.wait(30))
+        with mock.patch.object(backlog, 'HANGING', 0):
+            crowded.give_up()
+        self.assertEqual({'error'}, {self.row(each).status for each in ids})
+        self.assertEqual('creating', self.row(young).status)
+        goes_on.set()
+        self.assertTrue(crowded.stop(30))
+
+    def test_a_driver_that_is_never_ready_holds_nothing_for_ever(self):
+        snapshot_id = self.overdue()
+        self.manager.give_up()
+        self.assertEqual('creating', self.row(snapshot_id).status)
+        with mock.patch.object(backlog, 'HANGING', 0):
+            self.manager.give_up()
+        self.assertEqual('error', self.row(snapshot_id).status)
 
     def test_what_finds_no_room_waits_in_the_database(self):
         self.manager.stop(0)

@@ -168,7 +168,11 @@ class ServiceTest(ServiceTestCase):
         self.assertRaises(exception.ServiceNotFound, self.service_row)
         backend.report()
         self.assertRaises(exception.ServiceNotFound, self.service_row)
-        backend.resume()
+        with mock.patch.object(backend._manager, 'resume') as resume, \
+                mock.patch.object(backend._manager, 'give_up') as give_up:
+            backend.resume()
+        resume.assert_not_called()
+        give_up.assert_called_once_with()
         backend._driver.do_setup = set_up
         backend.report()
         self.assertTrue(services.is_up(self.service_row(), 60))
