@@ -273,6 +273,17 @@ class SnapshotDriver(abc.ABC):
         :raises ConfigurationError: which option is wrong
         """
 
+    def prepare_to_read(self, context: Any) -> None:
+        """Get ready, in place of the two above, to be asked and no more.
+
+        A driver whose set-up changes something on the backend leaves that
+        out here.
+
+        :raises ConfigurationError: which option is wrong
+        """
+        self.do_setup(context)
+        self.check_for_setup_error()
+
     def scan(self, cinder_snapshots: list[Any]) -> Iterator[BackendSnapshot]:
         """Every snapshot of the backend, once, in any order.
 

@@ -123,6 +123,9 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
                 # Another worker that starts may have removed it already.
                 _unlink(probe, folder)
 
+    def prepare_to_read(self, context: Any) -> None:
+        """Make no folder: where there is none, something else is wrong."""
+
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
         with self._storage(), self._open(VOLUMES) as volumes, \

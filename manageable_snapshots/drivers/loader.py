@@ -24,6 +24,7 @@ from stevedore import exception as stevedore_exception
 from manageable_snapshots.conf import backend as backend_options
 from manageable_snapshots.drivers import base
 from manageable_snapshots import exception
+from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
 
 NAMESPACE = 'manageable_snapshots.drivers'
@@ -35,6 +36,9 @@ NATIVE: Mapping[str, str] = {
     'cinder.volume.drivers.lvm.LVMVolumeDriver': 'lvm',
     'cinder.volume.drivers.rbd.RBDDriver': 'rbd',
 }
+
+#: the one that Cinder has where an option names none
+_CINDERS_DEFAULT = 'cinder.volume.drivers.lvm.LVMVolumeDriver'
 
 #: where Cinder looks for what a backend's section does not say
 _SHARED = 'backend_defaults'
@@ -53,11 +57,7 @@ def load(conf: cfg.ConfigOpts, backend: str) -> base.SnapshotDriver:
     :raises ConfigurationError: neither a file has such a section nor the
         program has registered it, or its ``volume_driver`` names no driver
     """
-    if (conf.config_file and backend not in conf
-            and backend not in conf.list_all_sections()):
-        raise exception.ConfigurationError(
-            option='enabled_backends', group='DEFAULT',
-            reason=_('there is no section [%s]') % backend)
+    _check_section(conf, backend)
     register_options(conf, backend)
     return _make(conf, backend, conf[backend].volume_driver)
 
@@ -72,16 +72,54 @@ def native(conf: cfg.ConfigOpts, backend: str,
         ``manageable_snapshots_native`` is off
     :raises ConfigurationError: it cannot be loaded
     """
-    name = NATIVE.get(f'{cinders.__module__}.{cinders.__qualname__}')
+    return _native(conf, backend,
+                   f'{cinders.__module__}.{cinders.__qualname__}')
+
+
+def native_by_options(conf: cfg.ConfigOpts,
+                      backend: str) -> base.SnapshotDriver | None:
+    """The same where no Cinder is at hand, but the files of one.
+
+    :raises ConfigurationError: there is no such section, or the driver
+        cannot be loaded
+    """
+    _check_section(conf, backend)
+    register_options(conf, _SHARED)
+    conf.set_default('volume_driver', _CINDERS_DEFAULT, _SHARED)
+    _share(conf, backend)
+    return _native(conf, backend, conf[backend].volume_driver)
+
+
+def host(conf: cfg.ConfigOpts, backend: str) -> str:
+    """The name of a backend's volume service, ``host@backend``."""
+    register_options(conf, backend)
+    return f'{hosts.host(conf[backend].backend_host or conf.host)}@{backend}'
+
+
+def _check_section(conf: cfg.ConfigOpts, backend: str) -> None:
+    if (conf.config_file and backend not in conf
+            and backend not in conf.list_all_sections()):
+        raise exception.ConfigurationError(
+            option='enabled_backends', group='DEFAULT',
+            reason=_('there is no section [%s]') % backend)
+
+
+def _native(conf: cfg.ConfigOpts, backend: str,
+            cinders: str) -> base.SnapshotDriver | None:
+    name = NATIVE.get(cinders)
     if name is None:
         return None
+    _share(conf, backend)
+    if not conf[backend].manageable_snapshots_native:
+        return None
+    return _make(conf, backend, name)
+
+
+def _share(conf: cfg.ConfigOpts, backend: str) -> None:
     for section in (_SHARED, backend):
         register_options(conf, section)
     for option in conf[backend]:
         conf.set_default(option, conf[_SHARED][option], backend)
-    if not conf[backend].manageable_snapshots_native:
-        return None
-    return _make(conf, backend, name)
 
 
 def _make(conf: cfg.ConfigOpts, backend: str,

@@ -41,7 +41,6 @@ from manageable_snapshots.db import services
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import loader
 from manageable_snapshots import exception
-from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import scheduler
@@ -76,8 +75,7 @@ class Backend:
         self._conf = conf
         self._database = database
         self._driver = loader.load(conf, name)
-        self.host = (f'{hosts.host(conf[name].backend_host or conf.host)}'
-                     f'@{name}')
+        self.host = loader.host(conf, name)
         self._notifier = notifications.Notifier(conf, self.host)
         self._manager = manager.Manager(
             conf, self.host, database, self._driver, locks, self._notifier)

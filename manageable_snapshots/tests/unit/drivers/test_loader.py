@@ -99,13 +99,19 @@ class TestNative(test_base.BaseTestCase):
         self.useFixture(fixtures.MockPatchObject(loader, 'NATIVE', {
             'cinder.volume.drivers.lvm.LVMVolumeDriver': 'directory'}))
 
-    def native(self, cinders, *lines):
+    def configured(self, *lines):
         path = os.path.join(self.useFixture(fixtures.TempDir()).path, 'conf')
         with open(path, 'w') as file:
             file.write('\n'.join(lines))
         conf = configuration.new()
         conf([], default_config_files=[path])
-        return loader.native(conf, 'store', cinders)
+        return conf
+
+    def native(self, cinders, *lines):
+        return loader.native(self.configured(*lines), 'store', cinders)
+
+    def by_options(self, *lines):
+        return loader.native_by_options(self.configured(*lines), 'store')
 
     def test_one_of_the_same_storage_does(self):
         driver = self.native(
@@ -131,3 +137,17 @@ class TestNative(test_base.BaseTestCase):
         driver = self.native(
             self.CINDERS, '[backend_defaults]', 'directory_path = /srv/all')
         self.assertEqual('/srv/all', driver.conf.store.directory_path)
+
+    def test_the_options_tell_where_there_is_no_cinder(self):
+        option = 'volume_driver = cinder.volume.drivers.lvm.LVMVolumeDriver'
+        other = 'volume_driver = cinder.volume.drivers.nfs.NfsDriver'
+        self.assertIsNotNone(self.by_options('[store]', option))
+        self.assertIsNotNone(self.by_options('[store]'))
+        self.assertIsNotNone(self.by_options(
+            '[backend_defaults]', other, '[store]', option))
+        self.assertIsNone(self.by_options('[store]', other))
+        self.assertIsNone(self.by_options(
+            '[store]', '[backend_defaults]', other))
+        self.assertRaisesRegex(
+            exception.ConfigurationError, r'there is no section \[store\]',
+            self.by_options, '[another]')
