@@ -27,6 +27,7 @@ from oslo_config import cfg
 from oslo_log import log
 
 from manageable_snapshots import conf as config
+from manageable_snapshots.conf import host
 from manageable_snapshots.conf import secrecy
 from manageable_snapshots import exception
 
@@ -55,14 +56,19 @@ def command(function: Callable[[Sequence[str]], int],
         try:
             status = function(sys.argv[1:] if argv is None else argv)
         except (cfg.Error, exception.ManageableSnapshotsException) as error:
-            sentence = ' '.join(_without_the_line(error).split())
-            print(f'{program()}: {sentence}', file=sys.stderr)
+            complain(error)
             status = 1
         if argv is None:
             _end_soon(status)
         return status
 
     return main
+
+
+def complain(error: Exception) -> None:
+    """Say in one line what the user can mend."""
+    sentence = ' '.join(_without_the_line(error).split())
+    print(f'{program()}: {sentence}', file=sys.stderr)
 
 
 def _without_the_line(error: Exception) -> str:
@@ -100,7 +106,7 @@ def load(argv: Sequence[str], description: str, *,
          prog: str | None = None,
          conf: cfg.ConfigOpts | None = None,
          default_config_files: Sequence[str] | None = None,
-         ) -> cfg.ConfigOpts:
+         may_be_cinders: bool = False) -> cfg.ConfigOpts:
     """Read and check the configuration, and log as it says.
 
     :param argv: the arguments, without the program's name
@@ -108,6 +114,8 @@ def load(argv: Sequence[str], description: str, *,
     :param prog: the program's name; None: as the user started it
     :param conf: with the command's own options in it
     :param default_config_files: see :func:`manageable_snapshots.conf.load`
+    :param may_be_cinders: the files may be a Cinder's, with values that we
+        do not know for options that matter to servers only
     :raises oslo_config.cfg.Error: a file cannot be read
     :raises ConfigurationError: an option has a wrong value
     """
@@ -117,7 +125,9 @@ def load(argv: Sequence[str], description: str, *,
     config.load(
         argv, prog=prog or program(), description=description, conf=conf,
         default_config_files=default_config_files)
-    config.check(conf)
+    config.check(conf, leave_out=(
+        host.UNUSED if may_be_cinders and host.is_hosts(conf)
+        else frozenset()))
     _set_up_logging(conf)
     for path in secrecy.exposed(conf):
         LOG.warning('Every user of this machine may read %s, which has '

@@ -10,23 +10,26 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""``manageable-snapshots-manage``: the database, and who reports to it."""
+"""``manageable-snapshots-manage``: what is in the database, and its audit."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from oslo_config import cfg
 
+from manageable_snapshots.cmd import audit
 from manageable_snapshots.cmd import common
 from manageable_snapshots import conf as config
 from manageable_snapshots import context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import migration
 from manageable_snapshots.db import services
+from manageable_snapshots import exception
 
 DESCRIPTION = (
     'Look after the database of a deployment that stands on its own. (In '
-    'Cinder the database is Cinder\'s, and cinder-manage does this.)')
+    'Cinder the database is Cinder\'s, and cinder-manage does this, but for '
+    'the audit.)')
 
 
 @common.command
@@ -40,7 +43,14 @@ def main(argv: Sequence[str]) -> int:
     conf.register_cli_opt(cfg.SubCommandOpt(
         'category', title='commands', handler=_add_parsers,
         help='What to look after; each has a --help of its own.'))
-    common.load(argv, DESCRIPTION, conf=conf)
+    try:
+        common.load(argv, DESCRIPTION, conf=conf, may_be_cinders=True)
+    except (cfg.Error, exception.ManageableSnapshotsException) as error:
+        if audit.NAME not in argv:
+            raise
+        # 1 would say that there is a breach.
+        common.complain(error)
+        return audit.INCOMPLETE
     return conf.category.function(conf)
 
 
@@ -92,3 +102,7 @@ def _add_parsers(categories: Any) -> None:
             parser = parsers.add_parser(
                 action, help=function.__doc__, description=function.__doc__)
             parser.set_defaults(function=function)
+    parser = categories.add_parser(
+        audit.NAME, help=audit.HELP, description=audit.DESCRIPTION)
+    audit.add_arguments(parser)
+    parser.set_defaults(function=audit.audit)

@@ -36,7 +36,8 @@ from manageable_snapshots import exception
 LOG = log.getLogger(__name__)
 
 _DEFAULT_CLASS = 'default'
-_KINDS = ('gigabytes', 'snapshots', 'volumes')
+#: what is counted: for a project, and by type, as KIND_TYPE
+KINDS = ('gigabytes', 'snapshots', 'volumes')
 _NO_LIMIT = -1
 
 
@@ -138,19 +139,23 @@ def _usages(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
         if name not in usages:
             usages[name] = models.QuotaUsage(
                 project_id=project_id, resource=name, reserved=0,
-                in_use=_count(session, conf, project_id, volume_type, name))
+                in_use=count(session, conf, project_id, volume_type, name))
             session.add(usages[name])
         elif usages[name].in_use < 0:
             # Cinder's sign that the count is wrong.
-            usages[name].in_use = _count(session, conf, project_id,
-                                         volume_type, name)
+            usages[name].in_use = count(session, conf, project_id,
+                                        volume_type, name)
     session.flush()
     return usages
 
 
-def _count(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
-           volume_type: models.VolumeType | None, name: str) -> int:
-    """What a project really has of a resource."""
+def count(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
+          volume_type: models.VolumeType | None, name: str) -> int:
+    """What a project really has of a resource, by its rows.
+
+    :param volume_type: of which type, where the name is that of one
+    :param name: one of :data:`KINDS`, or with a type's name, ``KIND_TYPE``
+    """
     kind, _, type_name = name.partition('_')
     type_id = volume_type.id if volume_type and type_name else None
     number, size = 0, 0
@@ -214,7 +219,7 @@ def _limits(session: orm.Session, conf: cfg.ConfigOpts,
             candidates.append(of_class.get((context.quota_class, name)))
         if conf.use_default_quota_class:
             candidates.append(of_class.get((_DEFAULT_CLASS, name)))
-        candidates.append(conf[f'quota_{name}'] if name in _KINDS
+        candidates.append(conf[f'quota_{name}'] if name in KINDS
                           else _NO_LIMIT)
         limits[name] = next(limit for limit in candidates
                             if limit is not None)

@@ -193,7 +193,7 @@ def managed_ids(session: orm.Session, ids: Iterable[str],
             .where(models.Snapshot.id.in_(chunk),
                    query.live(models.Snapshot)))
         managed.update((row.id, row._name_id or row.volume_id)
-                       for row in rows if _is_on(row, queue))
+                       for row in rows if is_on(row, queue))
     return managed
 
 
@@ -214,18 +214,35 @@ def creating_on(session: orm.Session, queue: str, *, older_than: float = 0,
                     _PREFIX, autoescape=True),
                 models.Snapshot.created_at <= made_before,
                 query.live(models.Volume),
-                sa.or_(
-                    models.Volume.host == queue,
-                    models.Volume.host.startswith(
-                        queue + '#', autoescape=True),
-                    models.Volume.cluster_name == queue,
-                    models.Volume.cluster_name.startswith(
-                        queue + '#', autoescape=True)))
+                on_backend(queue))
     if limit is not None:
         statement = statement.limit(limit)
-    # The comparisons above take no notice of case, except on PostgreSQL.
     return [row.Snapshot for row in session.execute(statement)
-            if _is_on(row, queue)]
+            if is_on(row, queue)]
+
+
+def on_backend(queue: str) -> Any:
+    """The condition that a volume is on a backend, as far as SQL can tell.
+
+    It takes no notice of case, except on PostgreSQL: see :func:`is_on`.
+
+    :param queue: ``host@backend`` or ``cluster@backend``
+    """
+    return sa.or_(*(
+        condition
+        for column in (models.Volume.host, models.Volume.cluster_name)
+        for condition in (column == queue, column.startswith(
+            queue + '#', autoescape=True))))
+
+
+def is_on(row: Any, queue: str) -> bool:
+    """Whether a volume is on a backend.
+
+    :param row: has its ``host`` and ``cluster_name``
+    :param queue: ``host@backend`` or ``cluster@backend``
+    """
+    return queue in (hosts.backend(row.host or ''),
+                     hosts.backend(row.cluster_name or ''))
 
 
 def unfinished(session: orm.Session) -> tuple[int, datetime.datetime | None]:
@@ -371,11 +388,6 @@ def _delete(session: orm.Session, snapshot_id: str,
     query.delete(session, models.SnapshotMetadata,
                  models.SnapshotMetadata.snapshot_id == snapshot_id)
     return True
-
-
-def _is_on(row: Any, queue: str) -> bool:
-    return queue in (hosts.backend(row.host or ''),
-                     hosts.backend(row.cluster_name or ''))
 
 
 def _set_metadata(session: orm.Session, snapshot_id: str, key: str,

@@ -29,6 +29,7 @@ from manageable_snapshots.db import volumes
 from manageable_snapshots import exception
 from manageable_snapshots.tests.integration import servers
 from manageable_snapshots.tests.unit.db import base
+from manageable_snapshots.tests.unit.db import test_audit
 from manageable_snapshots.tests.unit.db import test_migration
 from manageable_snapshots.tests.unit.db import test_quota
 from manageable_snapshots.tests.unit.db import test_schema
@@ -351,4 +352,28 @@ class MariaDBReportTestCase(OnMariaDB, test_services.ReportTestCase):
 
 
 class PostgreSQLReportTestCase(OnPostgreSQL, test_services.ReportTestCase):
+    pass
+
+
+class MariaDBAuditPageTestCase(OnMariaDB, test_audit.PageTestCase):
+    pass
+
+
+class PostgreSQLAuditPageTestCase(OnPostgreSQL, test_audit.PageTestCase):
+    pass
+
+
+class MariaDBAuditRowTestCase(OnMariaDB, test_audit.RowTestCase):
+    pass
+
+
+class PostgreSQLAuditRowTestCase(OnPostgreSQL, test_audit.RowTestCase):
+    pass
+
+
+class MariaDBAuditQuotaTestCase(OnMariaDB, test_audit.QuotaTestCase):
+    pass
+
+
+class PostgreSQLAuditQuotaTestCase(OnPostgreSQL, test_audit.QuotaTestCase):
     pass

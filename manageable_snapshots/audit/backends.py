@@ -1,0 +1,130 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""The backends that a configuration has, to be asked and not to be changed."""
+
+from collections.abc import Callable
+from collections.abc import Collection
+from concurrent import futures
+import dataclasses
+import threading
+from typing import Any
+from typing import TypeVar
+
+from oslo_config import cfg
+from oslo_log import log
+
+from manageable_snapshots.conf import host
+from manageable_snapshots import context
+from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import loader
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+
+LOG = log.getLogger(__name__)
+
+#: Cinder's option, which has no other use here
+_CLUSTER = cfg.StrOpt('cluster')
+
+Answer = TypeVar('Answer')
+
+
+class Away(Exception):
+    """A backend does not answer, or not as it should."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Backend:
+    """A backend.
+
+    :ivar name: ``host@backend``, or ``cluster@backend``
+    :ivar driver: None: there is none of this project's for it
+    :ivar seconds: how long it may take for one answer
+    """
+
+    name: str
+    driver: base.SnapshotDriver | None
+    seconds: int
+
+    def set_up(self) -> None:
+        """Get the driver ready to be asked.
+
+        :raises Away: it cannot
+        """
+        if self.driver is not None:
+            self.ask(self.driver.prepare_to_read, context.get_admin_context())
+
+    def ask(self, function: Callable[..., Answer], *args: Any) -> Answer:
+        """Call a function of the driver, which may hang.
+
+        :raises Away: it failed, or took too long
+        :raises ManageExistingInvalidReference: the backend refuses a
+            reference
+        :raises NotImplementedError: the driver cannot
+        """
+        future: futures.Future[Answer] = futures.Future()
+
+        def run() -> None:
+            try:
+                future.set_result(function(*args))
+            except Exception as error:
+                future.set_exception(error)
+
+        # A daemon: the process must be able to end while the backend hangs.
+        threading.Thread(target=run, name='backend', daemon=True).start()
+        try:
+            return future.result(self.seconds)
+        except futures.TimeoutError:
+            raise Away(exception.BackendTimeout(
+                host=self.name, seconds=self.seconds).msg) from None
+        except (exception.ManageExistingInvalidReference,
+                NotImplementedError):
+            raise
+        except exception.ManageableSnapshotsException as error:
+            raise Away(error.msg) from error
+        except Exception as error:
+            LOG.exception('The driver of %s failed.', self.name)
+            raise Away(_('the driver failed; the log has the cause')
+                       ) from error
+
+
+def configured(conf: cfg.ConfigOpts,
+               wanted: Collection[str] = ()) -> list[Backend]:
+    """The backends of ``enabled_backends``.
+
+    :param wanted: the names of those that matter; empty: all do
+    :raises ConfigurationError: a backend has no section or driver
+    :raises InvalidParameterValue: a wanted one is not there
+    """
+    sections = {_name(conf, section): section
+                for section in conf.enabled_backends}
+    unknown = sorted(set(wanted) - set(sections))
+    if unknown:
+        raise exception.InvalidParameterValue(
+            err=_('There is no backend %(unknown)s here, but: %(known)s')
+            % {'unknown': ', '.join(unknown),
+               'known': ', '.join(sections) or _('none')})
+    find = loader.native_by_options if host.is_hosts(conf) else loader.load
+    return [
+        Backend(name, find(conf, section),
+                conf.manageable_snapshots.list_timeout)
+        for name, section in sections.items()
+        if not wanted or name in wanted]
+
+
+def _name(conf: cfg.ConfigOpts, section: str) -> str:
+    if host.is_hosts(conf):
+        conf.register_opt(_CLUSTER)
+        cluster = (conf.cluster or '').strip()
+        if cluster:
+            return f'{cluster}@{section}'
+    return loader.host(conf, section)

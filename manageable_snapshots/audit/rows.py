@@ -1,0 +1,324 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Whether each row has its snapshot, and each renamed snapshot its row.
+
+Memory: about 500 bytes for each snapshot that the backend has under
+``snapshot_name_template``; rows are read so many at a time.
+"""
+
+from collections.abc import Callable
+from collections.abc import Generator
+from collections.abc import Iterator
+import dataclasses
+import functools
+from typing import Any
+
+from oslo_config import cfg
+
+from manageable_snapshots.audit import backends
+from manageable_snapshots.audit import findings
+from manageable_snapshots.audit import repair
+from manageable_snapshots import context
+from manageable_snapshots.db import audit as db_audit
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import models
+from manageable_snapshots.db import query
+from manageable_snapshots.db import snapshots
+from manageable_snapshots.drivers import base
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+from manageable_snapshots import reference
+from manageable_snapshots.volume import owners
+from manageable_snapshots.volume import rows
+
+#: rows between two words of progress
+_STEP = 10000
+
+#: by the id in its name, the volume and the name of what a backend has
+Held = dict[str, list[tuple[str, str]]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Scope:
+    """What is looked at, and how.
+
+    :ivar older_than: seconds for which a row may be ``creating``
+    :ivar repair_command: what mends all that is safe to mend
+    :ivar progress: is told what goes on
+    """
+
+    conf: cfg.ConfigOpts
+    database: engine.Database
+    backend: backends.Backend
+    older_than: float
+    repair_command: str
+    progress: Callable[[str], None]
+
+
+def check(scope: Scope) -> Iterator[findings.Finding]:
+    """Everything about the rows and the snapshots of one backend.
+
+    :raises ServiceUnavailable: the database does not answer
+    """
+    name = scope.backend.name
+    yield from _shared(scope)
+    if scope.backend.driver is None:
+        yield findings.Note(
+            f'{name}: no driver of this project reads this backend, so only '
+            'its rows were looked at.')
+        yield from _undecided(scope)
+        return
+    try:
+        scope.backend.set_up()
+        scope.progress(f'{name}: asking for its snapshots')
+        held = scope.backend.ask(_held, scope.conf, scope.backend.driver)
+        scope.progress(f'{name}: has {len(held)} snapshots with a row\'s name')
+        believed = yield from _available(scope, held)
+        yield from _failed(scope, held)
+        yield from _creating(scope, held, believed=believed)
+        yield from _orphans(scope, held)
+    except backends.Away as error:
+        yield findings.Gap(f'{name} was not looked at to the end: {error}')
+    except NotImplementedError:
+        yield findings.Gap(f'{name}: its driver cannot list snapshots.')
+
+
+def _held(conf: cfg.ConfigOpts, driver: base.SnapshotDriver) -> Held:
+    """What a backend has that is named as if it had a row."""
+    held: Held = {}
+    for entry in driver.scan([]):
+        snapshot_id = owners.candidate(conf, driver, entry.reference)
+        if snapshot_id:
+            held.setdefault(snapshot_id, []).append((
+                entry.source_reference.get('source-name', ''),
+                entry.reference.get('source-name', '')))
+    return held
+
+
+def _available(scope: Scope, held: Held
+               ) -> Generator[findings.Finding, None, bool]:
+    """Rows with nothing behind them.
+
+    :returns: whether the backend looks like the one that the rows mean
+    """
+    number = found = 0
+    for row, volume in _pages(scope, snapshots.AVAILABLE):
+        number += 1
+        if number % _STEP == 0:
+            scope.progress(f'{scope.backend.name}: {number} rows')
+        view = rows.snapshot(scope.conf, row, volume)
+        if _has(scope, held, view):
+            found += 1
+            continue
+        _size, reason = _look(scope, view)
+        if reason is None:
+            found += 1
+        elif _is_still(scope, row):
+            yield _breach(
+                scope, row, 'stolen',
+                f'Available, and the backend has no {view.name} of '
+                f'{view.volume_name}: {reason}.',
+                findings.set_state(snapshots.ERROR, row.id))
+    if number and not found:
+        yield findings.Note(
+            f'{scope.backend.name}: of the snapshots that are available '
+            f'({number}) it has none. If it is not the storage that it '
+            'should be, nothing is wrong with the rows; what it has not got '
+            'is not repaired.')
+        return False
+    return True
+
+
+def _failed(scope: Scope, held: Held) -> Iterator[findings.Finding]:
+    """Rows that say "error" of an adoption that is done."""
+    for row, volume in _pages(scope, snapshots.ERROR, failed=True):
+        view = rows.snapshot(scope.conf, row, volume)
+        if (_has(scope, held, view) and _look(scope, view)[1] is None
+                and _is_still(scope, row)):
+            yield _breach(
+                scope, row, 'failed',
+                f'Its adoption has failed, and the backend has {view.name} '
+                'all the same, which goes if the row is deleted.',
+                findings.set_state(snapshots.AVAILABLE, row.id))
+
+
+def _creating(scope: Scope, held: Held,
+              believed: bool) -> Iterator[findings.Finding]:
+    """Rows that are ``creating`` for too long.
+
+    :param believed: whether what the backend does not have is not there
+    """
+    for row, volume in _pages(scope, snapshots.CREATING,
+                              older_than=scope.older_than):
+        view = rows.snapshot(scope.conf, row, volume)
+        size, reason = _look(scope, view)
+        if not _is_still(scope, row):
+            continue
+        if size is None and _has(scope, held, view):
+            yield _breach(
+                scope, row, 'undecided',
+                f'Creating since {row.created_at} UTC. The backend has '
+                f'{view.name}, and says: {reason}. Do not delete it.',
+                findings.set_state(snapshots.AVAILABLE, row.id))
+            continue
+        kind, text, mend = _decide(scope, row, volume, view, size, reason)
+        if kind == 'lost' and not believed:
+            mend = None
+        yield _breach(
+            scope, row, kind, f'Creating since {row.created_at} UTC. {text}',
+            scope.repair_command if mend
+            else findings.set_state(snapshots.ERROR, row.id), mend)
+
+
+def _decide(scope: Scope, row: models.Snapshot, volume: models.Volume,
+            view: rows.Row, size: int | None, reason: str | None,
+            ) -> tuple[str, str, Callable[[], str | None] | None]:
+    """The kind of a row that is ``creating``, a text, and what mends it."""
+    if size is not None:
+        return 'unfinished', (
+            f'The backend has {view.name}: the adoption is done, only the '
+            'row does not say so.'), functools.partial(
+                repair.finish, scope.conf, scope.database, scope.backend,
+                row, view, size)
+    if snapshots.has_reference(row) and not volume.deleted:
+        return 'waiting', (
+            f'The backend has no {view.name} yet: {reason}. What it is to be '
+            f'adopted from is recorded; a worker of {scope.backend.name} '
+            'takes it up.'), None
+    cause = (_('The volume is deleted.') if volume.deleted else
+             _('The request never reached a worker, or was lost with it.'))
+    return 'lost', (
+        f'The backend has no {view.name}, and nobody will adopt it. {cause}'
+    ), functools.partial(
+        repair.fail, scope.database, row,
+        cause + ' ' + _('On the backend nothing has changed.'))
+
+
+def _undecided(scope: Scope) -> Iterator[findings.Finding]:
+    """The same where nobody can ask the backend."""
+    for row, volume in _pages(scope, snapshots.CREATING,
+                              older_than=scope.older_than):
+        view = rows.snapshot(scope.conf, row, volume)
+        if not _is_still(scope, row):
+            continue
+        if snapshots.has_reference(row):
+            text = (f'What it is to be adopted from is recorded; a worker of '
+                    f'{scope.backend.name} takes it up.')
+        else:
+            text = (f'If the backend has {view.name}, it is adopted: set it '
+                    '"available" instead, and do not delete it.')
+        yield _breach(
+            scope, row, 'undecided',
+            f'Creating since {row.created_at} UTC. {text}',
+            findings.set_state(snapshots.ERROR, row.id))
+
+
+def _orphans(scope: Scope, held: Held) -> Iterator[findings.Finding]:
+    """Snapshots that are named as if they had a row."""
+    unmanaged = 0
+    for chunk in query.chunks(held):
+        with scope.database.reader(context.get_admin_context()) as session:
+            known = db_audit.known(session, chunk)
+        for snapshot_id in chunk:
+            is_live = known.get(snapshot_id)
+            if is_live is False:
+                unmanaged += 1
+            if is_live is not None:
+                continue
+            for volume_name, name in held[snapshot_id]:
+                yield findings.Breach(
+                    'orphan', (
+                        f'The backend has {reference.shown(name)} of '
+                        f'{reference.shown(volume_name)}, and there is no '
+                        'row of that id.'),
+                    findings.adopt(_volume_id(scope, volume_name), name),
+                    backend=scope.backend.name, snapshot_id=snapshot_id)
+    if unmanaged:
+        yield findings.Note(
+            f'{scope.backend.name}: snapshots with the name of a row that is '
+            f'deleted: {unmanaged}. They were unmanaged, and can be adopted '
+            'again.')
+
+
+def _shared(scope: Scope) -> Iterator[findings.Finding]:
+    """Several rows that have the same snapshot, as drivers noted it."""
+    with scope.database.reader(context.get_admin_context()) as session:
+        shared = db_audit.shared(session, scope.backend.name)
+    for provider_id, ids in shared:
+        yield findings.Breach(
+            'shared',
+            f'Snapshots {", ".join(ids)} are all the backend\'s '
+            f'{reference.shown(provider_id)}.',
+            findings.unmanage(ids[-1]), backend=scope.backend.name,
+            snapshot_id=ids[-1])
+
+
+def _pages(scope: Scope, status: str, *, older_than: float = 0,
+           failed: bool = False,
+           ) -> Iterator[tuple[models.Snapshot, models.Volume]]:
+    after: str | None = ''
+    while after is not None:
+        with scope.database.reader(context.get_admin_context()) as session:
+            page, after = db_audit.page(
+                session, scope.backend.name, status=status, after=after,
+                older_than=older_than, failed=failed)
+        yield from page
+
+
+def _has(scope: Scope, held: Held, view: rows.Row) -> bool:
+    """Whether the scan has found a row's snapshot."""
+    return any(
+        volume_name == view.volume_name
+        # What does not know is believed.
+        or not (scope.backend.driver and scope.backend.driver.knows_volumes)
+        for volume_name, _name in held.get(view.id, ()))
+
+
+def _look(scope: Scope, view: rows.Row) -> tuple[int | None, str | None]:
+    """Ask the backend for a row's snapshot, as it is now.
+
+    :returns: its size in GiB, or why it cannot be had
+    :raises Away: the backend does not answer
+    """
+    driver: Any = scope.backend.driver
+
+    def ask() -> int:
+        return base.check_size(driver.manage_existing_snapshot_get_size(
+            view, {'source-name': view.name}))
+
+    try:
+        return scope.backend.ask(ask), None
+    except exception.ManageExistingInvalidReference as error:
+        return None, reference.shown(error.reason or error.msg)
+
+
+def _is_still(scope: Scope, row: models.Snapshot) -> bool:
+    """Whether a row is as it was before the backend was asked."""
+    with scope.database.reader(context.get_admin_context()) as session:
+        return db_audit.is_still(session, row)
+
+
+def _volume_id(scope: Scope, volume_name: str) -> str:
+    """The id of the volume that a name on the backend means, if it does."""
+    before, _sep, after = scope.conf.volume_name_template.partition('%s')
+    name_id = volume_name.removeprefix(before).removesuffix(after)
+    with scope.database.reader(context.get_admin_context()) as session:
+        return db_audit.volume_of(session, name_id) or 'VOLUME'
+
+
+def _breach(scope: Scope, row: models.Snapshot, kind: str, text: str,
+            command: str, mend: Callable[[], str | None] | None = None,
+            ) -> findings.Breach:
+    return findings.Breach(
+        kind, text, command, backend=scope.backend.name, snapshot_id=row.id,
+        project_id=row.project_id, mend=mend)
