@@ -29,7 +29,7 @@ from benchmarks import results
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 VENV = ROOT / '.venv-cinder-29'
-VOLUMES, EACH = 10, 50
+VOLUMES, EACH = 10, 10
 COUNT = VOLUMES * EACH
 
 #: seconds for the machine, whose processor is emulated, and for each turn
