@@ -89,11 +89,12 @@ def _measure(side: str, volumes: list[str],
         _answer_at_once()
         rates['at once'] = _refused(stack.url)
         stack.load(*sides.SIDES[side], conf=CONF, api='uwsgi')
-    # Messages are sent all the same, and nobody works beside the API.
     _accepted('warm-up', WARM_UP_SECONDS, volumes)
+    # Else it would hold locks.
+    cinder.wait_for(_is_idle)
+    # Messages are sent all the same, and nobody works beside the API.
     sides.pause('volume', signal.SIGSTOP)
     try:
-        bench_adopt.forget_snapshots(stack)
         rates['accepted'] = _accepted('old', SECONDS, volumes)
     finally:
         stack.rig('kill', 'volume')
@@ -173,6 +174,12 @@ def _standalone(work: pathlib.Path) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(60)
+
+
+def _is_idle() -> bool:
+    with contextlib.closing(sides.Client()) as client:
+        status, body = client.ask('GET', 'snapshots?status=creating')
+    return status == 200 and not body['snapshots']
 
 
 def _is_well(url: str) -> bool:
