@@ -17,6 +17,7 @@ import importlib
 import json
 import pathlib
 import sys
+import traceback
 
 from benchmarks import machine
 from benchmarks import plots
@@ -35,11 +36,17 @@ def main() -> int:
     wanted = parser.parse_args()
     if wanted.turns < 1:
         parser.error('--turns must be 1 or more')
-    rows = []
+    rows: list[results.Row] = []
+    failed = []
     for name in dict.fromkeys(wanted.names):
         results.tell(f'{name}: begins')
         bench = importlib.import_module(f'benchmarks.bench_{name}')
-        rows += bench.run(wanted.turns, wanted.work)
+        try:
+            rows += bench.run(wanted.turns, wanted.work)
+        except Exception:
+            # The others may have taken an hour.
+            traceback.print_exc()
+            failed.append(name)
     about = machine.describe()
     print(results.table(rows))
     for key, value in about.items():
@@ -51,6 +58,9 @@ def main() -> int:
     if wanted.plots:
         wanted.plots.mkdir(parents=True, exist_ok=True)
         plots.draw(rows, wanted.plots)
+    if failed:
+        print('FAILED:', *failed)
+        return 2
     return 0 if all(row.reached is not False for row in rows) else 1
 
 

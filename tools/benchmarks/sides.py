@@ -59,7 +59,8 @@ def by_turns(turns: int, conf: str,
         # Who is first is not always the same.
         sides = list(SIDES) if turn % 2 == 0 else list(SIDES)[::-1]
         for side in sides:
-            stack.load(*SIDES[side], conf=conf, api=api)
+            # Another one each time, so that it is started anew.
+            stack.load(*SIDES[side], conf=f'{conf}# turn {turn}\n', api=api)
             one[side] = measure(side)
             results.tell(f'turn {turn + 1} of {turns}, {side}: {one[side]}')
         measured.append(one)
