@@ -76,7 +76,9 @@ class NewDatabase(fixtures.Fixture):
     def _setUp(self) -> None:
         create, drop = self._options
         name = f'test_{uuid.uuid4().hex}'
-        engine = sa.create_engine(self._server, isolation_level='AUTOCOMMIT')
+        # The server may have been restarted in between.
+        engine = sa.create_engine(self._server, pool_pre_ping=True,
+                                  isolation_level='AUTOCOMMIT')
         self.addCleanup(engine.dispose)
 
         def execute(statement: str) -> None:
@@ -133,8 +135,13 @@ class Proxy(fixtures.Fixture):
         with contextlib.suppress(OSError):
             while True:
                 client, _address = listener.accept()
-                server = socket.create_connection(
-                    (self._target.host, self._target.port), timeout=10)
+                try:
+                    server = socket.create_connection(
+                        (self._target.host, self._target.port), timeout=10)
+                except OSError:
+                    # It is away, and may be back for the next one.
+                    client.close()
+                    continue
                 self._sockets += [client, server]
                 threading.Thread(target=self._carry, args=(client, server),
                                  daemon=True).start()

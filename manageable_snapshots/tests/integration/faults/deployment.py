@@ -1,0 +1,345 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""A deployment to break: APIs and workers over real servers and a real Ceph.
+
+Which snapshots there were and what was answered is written down, so that it
+can be told at any time whether one was lost.
+"""
+
+from collections.abc import Callable
+from http import client as http_client
+import json
+import os
+import random
+import socket
+import sys
+import time
+from typing import Any
+import urllib.error
+import urllib.request
+import uuid
+
+import fixtures
+from oslotest import base
+from testtools import content
+
+from manageable_snapshots.tests.drivers import ceph
+from manageable_snapshots.tests.integration.faults import invariants
+from manageable_snapshots.tests.integration.faults import points
+from manageable_snapshots.tests.integration import servers
+from manageable_snapshots.tests.integration import test_standalone
+
+PROJECT = test_standalone.PROJECT
+PATIENCE = test_standalone.PATIENCE
+
+#: seconds, as configured
+RPC_TIMEOUT = 2
+DATABASE_TIMEOUT = 2
+RECOVERY_INTERVAL = 1
+OP_TIMEOUT = 5
+
+
+def setting(name: str, default: Any) -> Any:
+    """How much is done, where the environment says so.
+
+    :param name: of the variable, without what all of them begin with
+    """
+    return type(default)(os.environ.get(
+        f'MANAGEABLE_SNAPSHOTS_TEST_{name}', default))
+
+
+def seeded(test: base.BaseTestCase) -> random.Random:
+    """The dice of a test; a failure tells how to throw the same again."""
+    seed = setting('FAULTS_SEED', random.randrange(2 ** 32))
+    print(f'MANAGEABLE_SNAPSHOTS_TEST_FAULTS_SEED={seed}', file=sys.stderr)
+    test.addDetail('seed', content.text_content(str(seed)))
+    return random.Random(seed)
+
+
+class Process(test_standalone.Process):
+    """A command that can be made to die at a point.
+
+    :param points_in: the folder where points are armed
+    """
+
+    def __init__(self, folder: str, points_in: str, command: str,
+                 *arguments: str) -> None:
+        super().__init__(folder, command, *arguments)
+        self._arguments = [sys.executable, '-W', 'ignore', '-m',
+                           points.__name__, points_in, command, *arguments]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def runs(self) -> bool:
+        return self._process.poll() is None
+
+    def wait(self, seconds: float = PATIENCE) -> int:
+        """Its exit status, once it has ended.
+
+        :raises subprocess.TimeoutExpired: it has not
+        """
+        return self._process.wait(seconds)
+
+
+class Deployment(fixtures.Fixture):
+    """One backend, which several workers may serve.
+
+    :param transport_url: the broker's
+    :param workers: how many
+    :param backend_url: of the coordination
+    :param connection: the database's URL for the processes, if another one
+    :ivar host: the backend
+    """
+
+    def __init__(self, database_url: str, transport_url: str,
+                 workers: int = 1, backend_url: str | None = None,
+                 connection: str | None = None) -> None:
+        super().__init__()
+        self._connection = connection or database_url
+        self.pool = ceph.Pool()
+        self.database_url = database_url
+        self._transport_url = transport_url
+        self._workers = workers
+        self._backend_url = backend_url
+        self.ledger = invariants.Ledger()
+
+    def _setUp(self) -> None:
+        self.useFixture(self.pool)
+        self._folder = self.useFixture(fixtures.TempDir()).path
+        self.armed = self.useFixture(fixtures.TempDir()).path
+        with socket.create_server(('127.0.0.1', 0)) as listener:
+            port = listener.getsockname()[1]
+        self.url = f'http://127.0.0.1:{port}/v3/{PROJECT}'
+        # The queues stay on the broker, so no two tests may share a name.
+        node = f'node-{uuid.uuid4().hex[:8]}'
+        self.host = f'{node}@images'
+        self._file = os.path.join(self._folder, 'project.conf')
+        with open(self._file, 'w') as file:
+            file.write(f"""
+[DEFAULT]
+host = {node}
+state_path = {self._folder}
+transport_url = {self._transport_url}
+auth_strategy = noauth
+enabled_backends = images
+osapi_volume_listen = 127.0.0.1
+osapi_volume_listen_port = {port}
+osapi_volume_threads = 32
+quota_snapshots = -1
+quota_gigabytes = -1
+report_interval = 2
+[manageable_snapshots]
+recovery_interval = {RECOVERY_INTERVAL}
+rpc_timeout = {RPC_TIMEOUT}
+list_timeout = {OP_TIMEOUT}
+db_timeout = {DATABASE_TIMEOUT}
+inventory_max_age = 0
+[coordination]
+backend_url = {self._backend_url or f'file://{self._folder}'}
+[database]
+connection = {self._connection}
+[images]
+volume_driver = rbd
+rbd_ceph_conf = {self.pool.conf}
+rbd_pool = {self.pool.name}
+rbd_op_timeout = {OP_TIMEOUT}
+[oslo_messaging_notifications]
+driver = noop
+""")
+        sync = self.useFixture(test_standalone.Process(
+            self._folder, 'manageable-snapshots-manage', '--config-file',
+            self._file, 'db', 'sync'))
+        if sync._process.wait(PATIENCE):
+            raise AssertionError(sync.log)
+        self.workers = [self._run('volume') for _ in range(self._workers)]
+        self.api = self._run('api')
+        self.api.logged('Listening on ')
+        for worker in self.workers:
+            worker.logged('is ready')
+
+    def _run(self, kind: str) -> Process:
+        return self.useFixture(Process(
+            self._folder, self.armed, f'manageable-snapshots-{kind}',
+            '--config-file', self._file))
+
+    @property
+    def processes(self) -> list[Process]:
+        return [self.api, *self.workers]
+
+    def restart(self, process: Process) -> None:
+        """Start again what has ended, and wait until it serves."""
+        sign = 'Listening on ' if process is self.api else 'is ready'
+        self.begin(process).logged(sign)
+
+    def begin(self, process: Process) -> Process:
+        """Start again what has ended."""
+        if process is self.api:
+            self.api = self._run('api')
+            return self.api
+        number = self.workers.index(process)
+        self.workers[number] = self._run('volume')
+        return self.workers[number]
+
+    def ask(self, method: str, path: str, body: Any = None,
+            timeout: float = PATIENCE) -> tuple[int | None, Any]:
+        """The status of an answer, and its body; None: there was none."""
+        request = urllib.request.Request(
+            f'{self.url}/{path}', method=method,
+            data=body and json.dumps(body).encode(), headers={
+                'X-Auth-Token': f'tester:{PROJECT}',
+                'Content-Type': 'application/json',
+                'OpenStack-API-Version': 'volume 3.8'})
+        try:
+            with urllib.request.urlopen(request, timeout=timeout) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.loads(error.read())
+        except (OSError, ValueError, http_client.HTTPException):
+            return None, None
+
+    def foreign(self, volumes: int, snapshots: int,
+                size: int = 1) -> list[invariants.Foreign]:
+        """New volumes with foreign snapshots, of one volume after another.
+
+        :param snapshots: of each volume
+        :param size: theirs, GiB; the volumes' rows say 1
+        """
+        names = [f'foreign-{number}' for number in range(snapshots)]
+        found = []
+        for volume_id in self.volumes(volumes):
+            with self.pool.open(f'volume-{volume_id}') as image:
+                image.resize(size << 30)
+            found += self.take(volume_id, names)
+        return found
+
+    def volumes(self, number: int) -> list[str]:
+        """The ids of new volumes."""
+        made = []
+        for _ in range(number):
+            status, answer = self.ask(
+                'POST', 'volumes', {'volume': {'size': 1}})
+            if status != 202:
+                raise AssertionError(f'{status}: {answer}')
+            made.append(answer['volume']['id'])
+        wait_for(lambda: {
+            each['status'] for each in self.ask(
+                'GET', 'volumes/detail')[1]['volumes']} == {'available'})
+        return made
+
+    def take(self, volume_id: str,
+             names: list[str]) -> list[invariants.Foreign]:
+        """Foreign snapshots of a volume, each with bytes of its own."""
+        image = f'volume-{volume_id}'
+        data = {name: f'{volume_id}/{name:<40}'.encode() for name in names}
+        with self.pool.open(image) as opened:
+            for name in names:
+                opened.write(data[name], 0)
+                opened.create_snap(name)
+        numbers = self.pool.snapshots(image)
+        taken = [invariants.Foreign(volume_id, name, numbers[name],
+                                    data[name]) for name in names]
+        self.ledger.foreign.update((each.key, each) for each in taken)
+        return taken
+
+    def adopt(self, foreign: invariants.Foreign, *, ref: Any = None,
+              timeout: float = PATIENCE) -> tuple[int | None, Any]:
+        """Ask for an adoption, and write down what comes of it."""
+        name = uuid.uuid4().hex
+        status, answer = self.ask('POST', 'manageable_snapshots', {
+            'snapshot': {
+                'volume_id': foreign.volume_id, 'name': name,
+                'ref': ref or {'source-name': foreign.name},
+                'description': foreign.key}}, timeout)
+        if status == 202:
+            self.ledger.accepted.add(answer['snapshot']['id'])
+        elif status is not None:
+            self.ledger.refused[name] = status, answer
+        return status, answer
+
+    def insist(self, foreign: invariants.Foreign) -> int | None:
+        """Ask for an adoption until there is an answer that is final.
+
+        :returns: 202 or 400: it is accepted now, or was before
+        """
+        end = time.monotonic() + PATIENCE
+        while True:
+            status, answer = self.adopt(foreign)
+            if status in (202, 400):
+                return status
+            if status not in (None, 503) or time.monotonic() > end:
+                raise AssertionError(f'{status}: {answer}')
+            if status is None:
+                # Refused at once where nobody listens.
+                time.sleep(0.1)
+
+    def settle(self) -> None:
+        """Wait until no adoption is under way."""
+        try:
+            wait_for(lambda: not invariants.creating(self.database_url), 60)
+        except AssertionError:
+            raise AssertionError('\n'.join(
+                [*invariants.creating(self.database_url),
+                 *(each.log[-5000:] for each in self.processes)])) from None
+
+    def breaches(self) -> list[str]:
+        """Of the invariants, once no adoption is under way."""
+        self.settle()
+        return invariants.breaches(
+            self.database_url, self.pool, self.ledger)
+
+
+class TestCase(base.BaseTestCase):
+    """A deployment for each test, which is sound at its end.
+
+    :cvar WORKERS: that serve the backend
+    """
+
+    WORKERS = 1
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.database_url = self.useFixture(
+            servers.NewDatabase('mariadb')).url
+        self.deployment = self.useFixture(self.deploy())
+
+    def deploy(self) -> Deployment:
+        return Deployment(self.database_url, servers.url('rabbitmq'),
+                          self.WORKERS)
+
+    def assert_sound(self, message: str = '') -> None:
+        self.assertEqual([], self.deployment.breaches(), message)
+
+    def assert_adopted(self, foreign: list[invariants.Foreign],
+                       message: str = '') -> None:
+        """Each has its row; to be asked when the rows are sound."""
+        names = {volume_id: self.deployment.pool.snapshots(
+            f'volume-{volume_id}') for volume_id in {
+                each.volume_id for each in foreign}}
+        self.assertEqual([], [each for each in foreign if each.name
+                              in names[each.volume_id]], message)
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE,
+             message: str = '') -> None:
+    """Wait for what happens elsewhere.
+
+    :raises AssertionError: it does not
+    """
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(f'it did not happen in time {message}')
+        time.sleep(0.05)
