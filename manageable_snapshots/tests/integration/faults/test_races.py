@@ -1,0 +1,83 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Many clients that want the same snapshots at the same time."""
+
+import collections
+from concurrent import futures
+
+import sqlalchemy as sa
+
+from manageable_snapshots.tests.integration.faults import deployment
+from manageable_snapshots.tests.integration import servers
+
+CLIENTS = 32
+VOLUMES = 5
+SNAPSHOTS = 50
+
+
+class Race:
+    """The test, for each way of keeping workers apart."""
+
+    WORKERS = 1
+
+    def test_each_snapshot_is_adopted_once(self):
+        dice = deployment.seeded(self)
+        foreign = self.deployment.foreign(VOLUMES, SNAPSHOTS // VOLUMES)
+        # Each client has an order of its own.
+        orders = [dice.sample(foreign, SNAPSHOTS) for _ in range(CLIENTS)]
+
+        def adopt_all(order):
+            return [self.deployment.insist(each) for each in order]
+
+        with futures.ThreadPoolExecutor(CLIENTS) as executor:
+            statuses = collections.Counter(
+                status for of_client in executor.map(adopt_all, orders)
+                for status in of_client)
+        self.assertEqual(CLIENTS * SNAPSHOTS, sum(statuses.values()))
+        self.assert_sound()
+        self.assert_adopted(foreign)
+        rows = collections.Counter(self.rows())
+        # What the API let pass while another worker had it, ends in error.
+        self.assertEqual(
+            {'available': SNAPSHOTS, 'error': statuses[202] - SNAPSHOTS},
+            {'error': 0, **rows})
+
+    def rows(self):
+        engine = sa.create_engine(self.database_url)
+        with engine.connect() as connection:
+            statuses = list(connection.scalars(sa.text(
+                'SELECT status FROM snapshots WHERE deleted = 0')))
+        engine.dispose()
+        return statuses
+
+
+class TestOneWorker(Race, deployment.TestCase):
+    pass
+
+
+class TestFileLocks(Race, deployment.TestCase):
+
+    WORKERS = 2
+
+
+class TestSqlLocks(Race, deployment.TestCase):
+    """The locks of MariaDB, as workers on several nodes have them."""
+
+    WORKERS = 2
+
+    def deploy(self):
+        url = sa.engine.make_url(self.database_url)
+        return deployment.Deployment(
+            self.database_url, servers.url('rabbitmq'), self.WORKERS,
+            url.set(drivername='mysql').render_as_string(
+                hide_password=False))
