@@ -1,0 +1,239 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Servers that go away for a while, with clients who go on asking."""
+
+import contextlib
+import itertools
+import os
+import threading
+import time
+import uuid
+
+import sqlalchemy as sa
+
+from manageable_snapshots.tests.integration.faults import deployment
+from manageable_snapshots.tests.integration.faults import rig
+from manageable_snapshots.tests.integration import servers
+
+#: seconds; 30 and 90 take a while
+OUTAGE = deployment.setting('FAULTS_OUTAGE', 5.0)
+
+CLIENTS = 8
+
+#: seconds beyond the timeout; a machine that is busy with something else takes
+#: more
+SLACK = deployment.setting('FAULTS_SLACK', 1.0)
+
+#: seconds in which each answer must be there
+LIMITS = {
+    'POST': max(deployment.RPC_TIMEOUT, deployment.DATABASE_TIMEOUT) + SLACK,
+    'GET': deployment.OP_TIMEOUT + SLACK,
+}
+
+
+class Clients:
+    """Ask for adoptions and for lists until they are told to stop.
+
+    :ivar answers: method, status, seconds, and when it was asked for
+    """
+
+    def __init__(self, deployed, foreign):
+        self._deployment = deployed
+        self._foreign = itertools.cycle(foreign)
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self.answers = []
+        self._threads = [
+            threading.Thread(target=self._ask, daemon=True)
+            for _ in range(CLIENTS)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_exception):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(deployment.PATIENCE)
+
+    def wait_for_success(self):
+        """Until one more of each kind has been done."""
+        with self._lock:
+            before = len(self.answers)
+        deployment.wait_for(lambda: {('POST', True), ('GET', True)} <= {
+            (method, status in (200, 202, 400)) for method, status, *_times
+            in self.answers[before:]})
+
+    def _ask(self):
+        for number in itertools.count():
+            if self._stop.is_set():
+                return
+            since = time.monotonic()
+            if number % 4 == 0:
+                method = 'GET'
+                status, _answer = self._deployment.ask(
+                    'GET', f'manageable_snapshots?host='
+                    f'{self._deployment.host}&limit=10')
+            else:
+                method = 'POST'
+                with self._lock:
+                    foreign = next(self._foreign)
+                status, _answer = self._deployment.adopt(foreign)
+            with self._lock:
+                self.answers.append(
+                    (method, status, time.monotonic() - since, since))
+            # Some pace: the machine is there for the others as well.
+            self._stop.wait(0.1)
+
+
+class TestCase(deployment.TestCase):
+
+    WORKERS = 2
+
+    def survive(self, what, outage):
+        """Go on during an outage, and afterwards without a restart.
+
+        :param outage: a context manager
+        """
+        foreign = self.deployment.foreign(2, 60)
+        with Clients(self.deployment, foreign) as clients:
+            clients.wait_for_success()
+            began = time.monotonic()
+            with outage:
+                threading.Event().wait(OUTAGE)
+            clients.wait_for_success()
+        self.assertEqual([], [
+            (method, status, seconds, since - began)
+            for method, status, seconds, since in clients.answers
+            if status not in (200, 202, 400, 503, 504)
+            or seconds > LIMITS[method]], what)
+        for process in self.deployment.processes:
+            self.assertTrue(process.runs(), process.log)
+        [late] = self.deployment.take(foreign[0].volume_id, ['late'])
+        self.deployment.insist(late)
+        self.assert_sound(what)
+        self.assert_adopted([late], what)
+        # What was accepted waits for the server's return.
+        self.assertEqual([], [
+            reason for reason in self.reasons()
+            if not reason.startswith('The reference is invalid: ')], what)
+
+    def reasons(self):
+        """Why adoptions have failed."""
+        engine = sa.create_engine(self.database_url)
+        with engine.connect() as connection:
+            reasons = list(connection.scalars(sa.text(
+                "SELECT value FROM snapshot_metadata WHERE deleted = 0 AND"
+                " `key` = 'manage_error'")))
+        engine.dispose()
+        return reasons
+
+
+class TestBroker(TestCase):
+
+    def deploy(self):
+        self.proxy = self.useFixture(servers.Proxy(servers.url('rabbitmq')))
+        return deployment.Deployment(
+            self.database_url, self.proxy.url, self.WORKERS)
+
+    def test_it_goes_away(self):
+        port = sa.engine.make_url(servers.url('rabbitmq')).port
+        pid = rig.listener(port)
+        broker = rig.Server(pid, rig.environ(pid)['HOME'],
+                            lambda: rig.listens(port))
+        self.survive('stopped', broker.stopped())
+        self.survive('killed', broker.killed())
+        self.survive('reset', resets(self.proxy))
+
+
+class TestDatabase(TestCase):
+
+    def deploy(self):
+        # Else what was committed may go with the server.
+        execute('SET GLOBAL innodb_flush_log_at_trx_commit = 1')
+        self.addCleanup(execute, 'SET GLOBAL read_only = 0')
+        url = sa.engine.make_url(self.database_url)
+        # The user of the tests may write to a read-only server.
+        user = f"'{uuid.uuid4().hex[:8]}'@'127.0.0.1'"
+        execute(f"CREATE USER {user} IDENTIFIED BY 'test'",
+                f'GRANT ALL ON {url.database}.* TO {user}')
+        self.addCleanup(execute, f'DROP USER {user}')
+        self.proxy = self.useFixture(servers.Proxy(
+            url.set(username=user.split("'")[1], password='test')
+            .render_as_string(hide_password=False)))
+        return deployment.Deployment(
+            self.database_url, servers.url('rabbitmq'), self.WORKERS,
+            connection=self.proxy.url)
+
+    def test_it_goes_away(self):
+        port = sa.engine.make_url(servers.url('mariadb')).port
+        pid = rig.listener(port)
+        (data,) = [word.partition('=')[2] for word in rig.command(pid)
+                   if word.startswith('--datadir=')]
+        database = rig.Server(pid, os.path.dirname(data),
+                              lambda: rig.listens(port))
+        self.survive('stopped', database.stopped())
+        self.survive('killed', database.killed())
+        self.survive('reset', resets(self.proxy))
+        self.survive('read-only', read_only())
+
+
+class TestCeph(TestCase):
+
+    def test_it_goes_away(self):
+        pool = self.deployment.pool
+        # What the OSD has is in its memory: it can be stopped, not killed.
+        self.survive('OSD stopped', pool.stopped_osd())
+        port = int(pool.cluster.conf_get('mon_host').split('/')[0]
+                   .rpartition(':')[2])
+        monitor = rig.Server(rig.listener(port), os.path.dirname(pool.conf),
+                             lambda: rig.listens(port))
+        self.survive('monitor stopped', monitor.stopped())
+        self.survive('monitor killed', monitor.killed())
+
+
+@contextlib.contextmanager
+def resets(proxy):
+    """End the connections again and again, meanwhile."""
+    done = threading.Event()
+
+    def cut():
+        while not done.wait(0.5):
+            proxy.cut()
+
+    thread = threading.Thread(target=cut, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(deployment.PATIENCE)
+
+
+@contextlib.contextmanager
+def read_only():
+    """The database as it is after a failover to a copy of it."""
+    execute('SET GLOBAL read_only = 1')
+    try:
+        yield
+    finally:
+        execute('SET GLOBAL read_only = 0')
+
+
+def execute(*statements):
+    engine = sa.create_engine(servers.url('mariadb'))
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
