@@ -100,13 +100,15 @@ class Deployment(fixtures.Fixture):
     :param workers: how many
     :param backend_url: of the coordination
     :param connection: the database's URL for the processes, if another one
+    :param threads: of a worker, for the messages of each of its topics
     :ivar host: the backend
     """
 
     def __init__(self, database_url: str, transport_url: str,
                  workers: int = 1, backend_url: str | None = None,
-                 connection: str | None = None) -> None:
+                 connection: str | None = None, threads: int = 64) -> None:
         super().__init__()
+        self._threads = threads
         self._connection = connection or database_url
         self.pool = ceph.Pool()
         self.database_url = database_url
@@ -137,6 +139,7 @@ enabled_backends = images
 osapi_volume_listen = 127.0.0.1
 osapi_volume_listen_port = {port}
 osapi_volume_threads = 32
+executor_thread_pool_size = {self._threads}
 quota_snapshots = -1
 quota_gigabytes = -1
 report_interval = 2

@@ -52,11 +52,13 @@ class Ledger:
     :ivar accepted: the ids of rows whose request was answered 202
     :ivar refused: the names of rows whose request was answered 4xx or 5xx,
         with the answer
+    :ivar deleted: the ids of rows that a test has had deleted
     """
 
     foreign: dict[str, Foreign] = dataclasses.field(default_factory=dict)
     accepted: set[str] = dataclasses.field(default_factory=set)
     refused: dict[str, Any] = dataclasses.field(default_factory=dict)
+    deleted: set[str] = dataclasses.field(default_factory=set)
 
 
 def breaches(database_url: str, pool: ceph.Pool,
@@ -103,6 +105,8 @@ def _rows(connection: sa.engine.Connection, pool: ceph.Pool,
                               for each in ledger.foreign.values()}}
     owners: dict[str, str] = {}
     for row in rows:
+        if row.id in ledger.deleted:
+            continue
         foreign = ledger.foreign.get(row.display_description)
         number = held.get(row.volume_id, {}).get(f'snapshot-{row.id}')
         if row.display_name in ledger.refused:
@@ -124,7 +128,7 @@ def _rows(connection: sa.engine.Connection, pool: ceph.Pool,
                 found.append(f'{row.id} is in error and has {number}')
         else:
             found.append(f'{row.id} is {row.status}')
-    lost = ledger.accepted - {row.id for row in rows}
+    lost = ledger.accepted - ledger.deleted - {row.id for row in rows}
     found += [f'{snapshot_id} was accepted and is gone'
               for snapshot_id in lost]
     for key, foreign in ledger.foreign.items():
