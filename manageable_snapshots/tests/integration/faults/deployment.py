@@ -303,6 +303,13 @@ driver = noop
         return invariants.breaches(
             self.database_url, self.pool, self.ledger)
 
+    def foreign_still(self, of: list[invariants.Foreign],
+                      ) -> list[invariants.Foreign]:
+        """Those that nobody has adopted; to be asked when all is sound."""
+        names = {volume_id: self.pool.snapshots(f'volume-{volume_id}')
+                 for volume_id in {each.volume_id for each in of}}
+        return [each for each in of if each.name in names[each.volume_id]]
+
 
 class TestCase(base.BaseTestCase):
     """A deployment for each test, which is sound at its end.
@@ -328,11 +335,7 @@ class TestCase(base.BaseTestCase):
     def assert_adopted(self, foreign: list[invariants.Foreign],
                        message: str = '') -> None:
         """Each has its row; to be asked when the rows are sound."""
-        names = {volume_id: self.deployment.pool.snapshots(
-            f'volume-{volume_id}') for volume_id in {
-                each.volume_id for each in foreign}}
-        self.assertEqual([], [each for each in foreign if each.name
-                              in names[each.volume_id]], message)
+        self.assertEqual([], self.deployment.foreign_still(foreign), message)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE,

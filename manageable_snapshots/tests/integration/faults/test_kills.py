@@ -18,6 +18,7 @@ import queue
 
 from manageable_snapshots.tests.integration.faults import deployment
 from manageable_snapshots.tests.integration.faults import points
+from manageable_snapshots.tests.integration import servers
 
 #: at random moments
 KILLS = deployment.setting('FAULTS_KILLS', 20)
@@ -27,30 +28,42 @@ ADOPTIONS = 6
 
 CLIENTS = 4
 
+#: deployments in which something is killed at the same time; most of that is
+#: waiting
+LANES = 4
+
 
 class TestSteps(deployment.TestCase):
     """SIGKILL before and after each step of an adoption."""
 
     def kill_at_each_step(self, kind):
-        steps = [step for step in points.STEPS if step.process == kind]
-        # Larger than their volume, so that the row is resized as well.
-        foreign = iter(self.deployment.foreign(
-            1, len(steps) * len(points.SIDES), size=2))
-        for step in steps:
-            for side in points.SIDES:
-                self.kill_at(step, side, next(foreign))
+        places = [(step, side) for step in points.STEPS
+                  if step.process == kind for side in points.SIDES]
+        lanes = [self.deployment]
+        while len(lanes) < LANES:
+            lanes.append(self.useFixture(deployment.Deployment(
+                self.useFixture(servers.NewDatabase('mariadb')).url,
+                servers.url('rabbitmq'))))
+        with futures.ThreadPoolExecutor(LANES) as executor:
+            list(executor.map(
+                self.kill_at_each_of, lanes,
+                [places[lane::LANES] for lane in range(LANES)]))
 
-    def kill_at(self, step, side, foreign):
+    def kill_at_each_of(self, lane, places):
+        # Larger than their volume, so that the row is resized as well.
+        foreign = lane.foreign(1, len(places), size=2)
+        for (step, side), each in zip(places, foreign):
+            self.kill_at(lane, step, side, each)
+
+    def kill_at(self, lane, step, side, foreign):
         message = f'{step.name}, {side}'
-        process = (self.deployment.api if step.process == 'api'
-                   else self.deployment.workers[0])
-        armed = self.deployment.armed
+        process = lane.api if step.process == 'api' else lane.workers[0]
         if step.when == 'unsent':
-            points.arm(armed, points.CAST, 'fail')
+            points.arm(lane.armed, points.CAST, 'fail')
         first = (points.RENAME, 'after') if step.when == 'again' else (
             step, side)
-        path = points.arm(armed, *first)
-        status, answer = self.deployment.adopt(
+        path = points.arm(lane.armed, *first)
+        status, answer = lane.adopt(
             foreign, ref={'source-name': 'missing'}
             if step.when == 'refused' else None)
         self.assertIn(status, (None,) if step.process == 'api' else (202,),
@@ -58,14 +71,14 @@ class TestSteps(deployment.TestCase):
         if step.when == 'again':
             process.wait()
             # Not before: a worker looks for what is left all the time.
-            path = points.arm(armed, step, side)
-            process = self.deployment.begin(process)
+            path = points.arm(lane.armed, step, side)
+            process = lane.begin(process)
         deployment.wait_for(lambda: not os.path.exists(path), message=message)
         process.wait()
-        self.deployment.restart(process)
-        self.assert_sound(message)
+        lane.restart(process)
+        self.assertEqual([], lane.breaches(), message)
         if step.process == 'worker' and step.when != 'refused':
-            self.assert_adopted([foreign], message)
+            self.assertEqual([], lane.foreign_still([foreign]), message)
 
     def test_a_worker_is_killed(self):
         self.kill_at_each_step('worker')
