@@ -31,6 +31,7 @@ import uuid
 
 import fixtures
 from oslotest import base
+import sqlalchemy as sa
 from testtools import content
 
 from manageable_snapshots.tests.drivers import ceph
@@ -272,6 +273,15 @@ driver = noop
             self.ledger.refused[name] = status, answer
         return status, answer
 
+    def grow_old(self) -> None:
+        """Let adoptions that are under way have been accepted long ago."""
+        engine = sa.create_engine(self.database_url)
+        with engine.begin() as connection:
+            connection.exec_driver_sql(
+                'UPDATE snapshots SET created_at = created_at - INTERVAL 1 '
+                "YEAR WHERE status = 'creating'")
+        engine.dispose()
+
     def insist(self, foreign: invariants.Foreign) -> int | None:
         """Ask for an adoption until there is an answer that is final.
 
@@ -303,6 +313,17 @@ driver = noop
         return invariants.breaches(
             self.database_url, self.pool, self.ledger)
 
+    def audit(self) -> None:
+        """Have the project's own command look for breaches.
+
+        :raises AssertionError: it finds one, or cannot look
+        """
+        audit = self.useFixture(test_standalone.Process(
+            self._folder, 'manageable-snapshots-manage', '--config-file',
+            self._file, 'audit', '--older-than', '0'))
+        if audit._process.wait(PATIENCE):
+            raise AssertionError(audit.log)
+
     def foreign_still(self, of: list[invariants.Foreign],
                       ) -> list[invariants.Foreign]:
         """Those that nobody has adopted; to be asked when all is sound."""
@@ -331,6 +352,7 @@ class TestCase(base.BaseTestCase):
 
     def assert_sound(self, message: str = '') -> None:
         self.assertEqual([], self.deployment.breaches(), message)
+        self.deployment.audit()
 
     def assert_adopted(self, foreign: list[invariants.Foreign],
                        message: str = '') -> None:

@@ -12,7 +12,8 @@
 
 """What must be true after any fault, read from the database and the backend.
 
-It shares no line with the project's audit: SQL, and librbd.
+It shares no line with the project's audit, which is asked as well: SQL, and
+librbd.
 """
 
 import dataclasses

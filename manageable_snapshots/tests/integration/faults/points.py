@@ -47,7 +47,8 @@ class Step:
     :ivar target: ``module:name``
     :ivar when: what leads there: ``adopted``, what is asked for is done;
         ``refused``, it cannot be; ``unsent``, the message cannot be;
-        ``again``, a worker died of the rename
+        ``again``, a worker died of the rename; ``away``, the backend does
+        not answer; ``overdue``, nor has it for long
     """
 
     process: str
@@ -69,6 +70,10 @@ CAST = Step(
     'api', 'manageable_snapshots.rpc.client:VolumeClient.'
     'manage_existing_snapshot')
 
+ACCEPT = Step('worker', f'{_WORKER}.accept')
+SIZE = Step('worker', 'manageable_snapshots.drivers.rbd:RBDDriver.'
+            'manage_existing_snapshot_get_size')
+
 #: In the order of the steps. A function of ``db`` ends before its transaction
 #: does.
 STEPS = (
@@ -84,15 +89,14 @@ STEPS = (
 
     Step('worker', 'manageable_snapshots.volume.manager:Manager.'
          'manage_existing_snapshot'),
-    Step('worker', f'{_WORKER}.accept'),
+    ACCEPT,
     Step('worker', 'manageable_snapshots.volume.backlog:Backlog.put'),
     Step('worker', f'{_WORKER}.adopt'),
     Step('worker', f'{_WORKER}._claim'),
     Step('worker', 'manageable_snapshots.volume.owners:confirm'),
     Step('worker', f'{_ROWS}:claim'),
     Step('worker', f'{_WORKER}._notify'),
-    Step('worker', 'manageable_snapshots.drivers.rbd:RBDDriver.'
-         'manage_existing_snapshot_get_size'),
+    SIZE,
     Step('worker', f'{_WORKER}._resize'),
     Step('worker', f'{_ROWS}:update'),
     Step('worker', f'{_WORKER}._rename'),
@@ -103,6 +107,11 @@ STEPS = (
     Step('worker', f'{_WORKER}._fail', 'refused'),
     Step('worker', f'{_WORKER}._make_error', 'refused'),
     Step('worker', f'{_ROWS}:make_error', 'refused'),
+    Step('worker', f'{_WORKER}._put_off', 'away'),
+    Step('worker', f'{_ROWS}:put_off', 'away'),
+    Step('worker', f'{_WORKER}.give_up', 'away'),
+    Step('worker', f'{_WORKER}._give_up', 'overdue'),
+    Step('worker', f'{_ROWS}:give_up', 'overdue'),
     Step('worker', 'manageable_snapshots.volume.manager:Manager.resume',
          'again'),
     Step('worker', 'manageable_snapshots.drivers.rbd:RBDDriver.is_adopted',
@@ -115,8 +124,10 @@ OTHERS = frozenset((
     f'{_API}:_refuse_managed',
     f'{_WORKER}.__init__',
     f'{_WORKER}._adopt',
+    f'{_WORKER}._before_the_rename',
     f'{_WORKER}._creating',
     f'{_WORKER}._lock',
+    f'{_WORKER}._on_backend',
     f'{_WORKER}._outcome',
     f'{_WORKER}._payload',
     f'{_WORKER}._reason',

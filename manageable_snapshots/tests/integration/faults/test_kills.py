@@ -54,22 +54,29 @@ class TestSteps(deployment.TestCase):
         foreign = lane.foreign(1, len(places), size=2)
         for (step, side), each in zip(places, foreign):
             self.kill_at(lane, step, side, each)
+        lane.audit()
 
     def kill_at(self, lane, step, side, foreign):
         message = f'{step.name}, {side}'
         process = lane.api if step.process == 'api' else lane.workers[0]
         if step.when == 'unsent':
             points.arm(lane.armed, points.CAST, 'fail')
-        first = (points.RENAME, 'after') if step.when == 'again' else (
-            step, side)
+        if step.when == 'away':
+            points.arm(lane.armed, points.SIZE, 'fail')
+        first = {'again': (points.RENAME, 'after'),
+                 'overdue': (points.ACCEPT, 'before')}.get(
+                     step.when, (step, side))
         path = points.arm(lane.armed, *first)
         status, answer = lane.adopt(
             foreign, ref={'source-name': 'missing'}
             if step.when == 'refused' else None)
         self.assertIn(status, (None,) if step.process == 'api' else (202,),
                       f'{message}: {answer}')
-        if step.when == 'again':
+        if step.when in ('again', 'overdue'):
             process.wait()
+            if step.when == 'overdue':
+                lane.grow_old()
+                points.arm(lane.armed, points.SIZE, 'fail')
             # Not before: a worker looks for what is left all the time.
             path = points.arm(lane.armed, step, side)
             process = lane.begin(process)
@@ -77,7 +84,9 @@ class TestSteps(deployment.TestCase):
         process.wait()
         lane.restart(process)
         self.assertEqual([], lane.breaches(), message)
-        if step.process == 'worker' and step.when != 'refused':
+        # One that is given up when the worker dies of it may yet be adopted.
+        if step.process == 'worker' and step.when not in (
+                'refused', 'overdue'):
             self.assertEqual([], lane.foreign_still([foreign]), message)
 
     def test_a_worker_is_killed(self):
