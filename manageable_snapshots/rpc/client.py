@@ -217,17 +217,18 @@ class VolumeClient:
         now = time.monotonic()
         if is_there:
             return _Known(True, True, now + _KNOWN, now)
-        if is_there is not None:
-            return _Known(False, False, now + _KNOWN, -math.inf)
         if now - answered < self._down_time:
-            # It may have died, and will be back.
+            # It may have died, and will be back. Or the broker has, which
+            # has no queues then until the worker is connected again.
             return _Known(False, True, now + _KNOWN, answered)
-        return _Known(False, False, now + self._down_time, -math.inf)
+        return _Known(False, False, now + (
+            self._down_time if is_there is None else _KNOWN), -math.inf)
 
     def _ask(self, queue: str) -> bool | None:
         """Whether a worker of this project is there.
 
-        :returns: None: one has been, and does not answer
+        :returns: False: nobody listens; None: one has been, and does not
+            answer
         """
         seconds = min(_SILENCE, self._rpc_timeout / 2)
         client = self._client.prepare(
