@@ -18,6 +18,7 @@ knows what was asked for, whatever becomes of the message.
 """
 
 import dataclasses
+import time
 from typing import Any
 
 from oslo_log import log
@@ -93,12 +94,14 @@ def accept(app: Any, context: request_context.RequestContext,
     """
     service = _authorize(app, context, volume_id)
     queue = services.queue(service)
-    accepted = _record(app, context, service, volume_id, ref,
-                       app.volume_client.carries_on(queue), name,
-                       description, metadata)
+    asked = time.monotonic()
+    carries_on = app.volume_client.carries_on(queue)
+    waited = time.monotonic() - asked
+    accepted = _record(app, context, service, volume_id, ref, carries_on,
+                       name, description, metadata)
     try:
         app.volume_client.manage_existing_snapshot(
-            context, queue, accepted.message, ref)
+            context, queue, accepted.message, ref, waited)
     except Exception:
         if _withdraw(app, context, accepted):
             raise

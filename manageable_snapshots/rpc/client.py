@@ -55,6 +55,9 @@ _MESSAGE_LENGTH = 1000
 #: has ever been, the broker may keep its queue, and nothing else tells.
 _SILENCE = 2
 
+#: seconds for which a message is tried to be sent, whatever was waited before
+_LEAST = 1
+
 #: seconds for which it is known that there is one
 _KNOWN = 10
 
@@ -171,16 +174,20 @@ class VolumeClient:
 
     def manage_existing_snapshot(
             self, context: request_context.RequestContext, queue: str,
-            snapshot: dict[str, Any], ref: Any) -> None:
+            snapshot: dict[str, Any], ref: Any, waited: float = 0) -> None:
         """Have a snapshot adopted.
 
         :param snapshot: from ``objects.snapshot``
         :param ref: the reference, an object or a string
+        :param waited: seconds that who asks has waited for
+            :meth:`carries_on`; they are not waited again
         :raises InvalidInput: the reference cannot be sent
         :raises ServiceUnavailable: no broker or no service is there
         """
         objects.refuse(ref)
-        self._cast(context, queue, 'manage_existing_snapshot',
+        seconds = max(self._rpc_timeout - waited,
+                      min(_LEAST, self._rpc_timeout))
+        self._cast(context, queue, 'manage_existing_snapshot', seconds,
                    snapshot=snapshot, ref=ref)
 
     def carries_on(self, queue: str) -> bool:
@@ -309,9 +316,11 @@ class VolumeClient:
             **options)
 
     def _cast(self, context: request_context.RequestContext, queue: str,
-              method: str, **arguments: Any) -> None:
+              method: str, seconds: float | None = None,
+              **arguments: Any) -> None:
         client = self._prepare(queue, versions.BASE_VERSION)
-        deadline = time.monotonic() + self._rpc_timeout
+        seconds = self._rpc_timeout if seconds is None else seconds
+        deadline = time.monotonic() + seconds
 
         def cast() -> None:
             # Sent once: who gave up must not find it done twice, or late.
@@ -325,17 +334,18 @@ class VolumeClient:
                     LOG.debug('%s does not listen: %s', queue, error)
             raise _TooLate(f'{queue} does not listen')
 
-        self._hand_over(cast)
+        self._hand_over(cast, seconds)
 
-    def _hand_over(self, function: Callable[[], Any]) -> Any:
+    def _hand_over(self, function: Callable[[], Any],
+                   seconds: float | None = None) -> Any:
+        seconds = self._rpc_timeout if seconds is None else seconds
         try:
-            return self._within(self._rpc_timeout, self._casts, function)
+            return self._within(seconds, self._casts, function)
         except exception.ServiceUnavailable:
             raise
         except Exception as error:
             LOG.error('A request was not handed over within %d seconds: '
-                      '%s: %s', self._rpc_timeout, type(error).__name__,
-                      error)
+                      '%s: %s', seconds, type(error).__name__, error)
             raise exception.ServiceUnavailable() from None
 
     def _reach_broker(self, deadline: float) -> None:

@@ -45,7 +45,8 @@ class VolumeClient(base.VolumeClient):
         self.asked = {'queue': queue, 'limit': limit, **arguments}
         return self.entries[:limit]
 
-    def manage_existing_snapshot(self, context, queue, snapshot, ref):
+    def manage_existing_snapshot(self, context, queue, snapshot, ref,
+                                 waited):
         cast = self.__getattr__('manage_existing_snapshot')
         cast(context, queue, snapshot, ref=ref)
 

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+import functools
 import threading
 import time
 import types
@@ -262,9 +263,9 @@ class BrokerTestCase(base.TestCase):
     def hang(self):
         self.resume.wait(30)
 
-    def adopt(self):
+    def adopt(self, **more):
         self.client.manage_existing_snapshot(
-            self.context, base.BACKEND, {}, 'x')
+            self.context, base.BACKEND, {}, 'x', **more)
 
     def list(self):
         return self.client.get_manageable_snapshots(
@@ -344,6 +345,16 @@ class BadDaysTest(BrokerTestCase):
         self.assertUnavailable(self.adopt, within=2)
         self.broker.plan[self.LIST] = [undeliverable()]
         self.assertUnavailable(self.list, within=2)
+
+    def test_what_was_waited_for_the_broker_is_not_waited_again(self):
+        self.client._rpc_timeout = 60
+        self.broker.plan[self.MANAGE] = [undeliverable()]
+        self.assertUnavailable(
+            functools.partial(self.adopt, waited=59), within=20)
+
+    def test_a_message_is_sent_however_long_was_waited(self):
+        self.adopt(waited=60)
+        self.assertIn(self.MANAGE, self.broker.methods())
 
     def test_there_are_only_so_many_threads(self):
         self.conf.set_override('concurrent_casts', 2, 'manageable_snapshots')
