@@ -79,13 +79,13 @@ class _Known:
     :ivar is_there: it is one of this project's
     :ivar carries_on: so was the last one, and it will be back
     :ivar until: when to ask again
-    :ivar answered: when it last answered
+    :ivar counted_on: until when it is, though it does not answer
     """
 
     is_there: bool
     carries_on: bool
     until: float
-    answered: float
+    counted_on: float
 
 
 class VolumeClient:
@@ -210,8 +210,8 @@ class VolumeClient:
             known = self._known.get(queue)
         now = time.monotonic()
         if known is None or known.until <= now:
-            answered = known.answered if known else -math.inf
-            known = self._find_out(queue, answered)
+            counted_on = known.counted_on if known else -math.inf
+            known = self._find_out(queue, counted_on)
             with self._lock:
                 self._known[queue] = known
                 self._known.move_to_end(queue)
@@ -219,15 +219,17 @@ class VolumeClient:
                     self._known.popitem(last=False)
         return known
 
-    def _find_out(self, queue: str, answered: float) -> _Known:
+    def _find_out(self, queue: str, counted_on: float) -> _Known:
         is_there = self._ask(queue)
         now = time.monotonic()
         if is_there:
-            return _Known(True, True, now + _KNOWN, now)
-        if now - answered < self._down_time:
+            return _Known(True, True, now + _KNOWN, math.inf)
+        # Only with a broker that is there can it be missed.
+        counted_on = min(counted_on, now + self._down_time)
+        if now < counted_on:
             # It may have died, and will be back. Or the broker has, which
             # has no queues then until the worker is connected again.
-            return _Known(False, True, now + _KNOWN, answered)
+            return _Known(False, True, now + _KNOWN, counted_on)
         return _Known(False, False, now + (
             self._down_time if is_there is None else _KNOWN), -math.inf)
 
