@@ -16,7 +16,8 @@ The steps, in the order that makes each of them safe to repeat:
 
 1. ``accept``: the row is there and ``creating``, and has the reference
    recorded. From here on the adoption is carried on after a crash.
-2. Lock the volume and the reference, across workers.
+2. Lock the volume, and the reference where it may name the snapshot of
+   another one, across workers.
 3. Where a worker got to step 6 before: if the backend has the snapshot under
    its new name, it is adopted, only the row does not say so yet. On to 7.
 4. Refuse what another row manages.
@@ -205,7 +206,8 @@ class Adopter:
         wanted = None if task.ref is None else reference.parse(task.ref)
         with contextlib.ExitStack() as locks:
             locks.enter_context(self._lock(f'volume-{task.volume_id}'))
-            if wanted is not None:
+            if wanted is not None and not self._driver.knows_volumes:
+                # Else a snapshot is one volume's, which is locked.
                 locks.enter_context(
                     self._lock(f'ref-{reference.key(wanted)}'))
             claim = self._claim(

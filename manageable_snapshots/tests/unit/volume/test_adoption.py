@@ -384,6 +384,26 @@ class PutOffTest(AdoptionTestCase):
         self.assertEqual('creating', self.row(snapshot_id).status)
         self.assertIn('is put off', self.log.output)
 
+    def test_the_name_on_another_volume_is_waited_for_if_it_is_the_same(self):
+        """Where a driver's references do not tell one from the other."""
+        self.conf.set_override('lock_timeout', 1, 'manageable_snapshots')
+        self.driver.knows_volumes = False
+        other = self.volume()
+        for volume_id in self.volume_id, other:
+            self.hold(volume_id)
+        self.adopt(self.accepted(other))
+        held = [lock for name, lock in self.locks.locks.items()
+                if b'-ref-' in name]
+        self.assertEqual(1, len(held))
+        held[0].acquire(1)
+        self.addCleanup(held[0].release)
+        for knows_volumes, status in ((False, 'creating'),
+                                      (True, 'available')):
+            self.driver.knows_volumes = knows_volumes
+            snapshot_id = self.accepted(self.volume_id)
+            self.adopt(snapshot_id)
+            self.assertEqual(status, self.row(snapshot_id).status)
+
     def test_a_coordination_backend_that_is_away_puts_it_off(self):
         def get_lock(name):
             lock = base.Locks().get_lock(name)
