@@ -61,6 +61,10 @@ _LEAST = 1
 #: seconds for which it is known that there is one
 _KNOWN = 10
 
+#: The same while one is missed: a broker that goes and comes must not be
+#: there for longer than this before the worker is found again.
+_MISSED = 1
+
 #: backends of which that is known at the same time
 _BACKENDS = 1000
 
@@ -229,7 +233,8 @@ class VolumeClient:
         if now < counted_on:
             # It may have died, and will be back. Or the broker has, which
             # has no queues then until the worker is connected again.
-            return _Known(False, True, now + _KNOWN, counted_on)
+            return _Known(False, True, now + (
+                _KNOWN if is_there is None else _MISSED), counted_on)
         return _Known(False, False, now + (
             self._down_time if is_there is None else _KNOWN), -math.inf)
 

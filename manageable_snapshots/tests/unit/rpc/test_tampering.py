@@ -15,6 +15,8 @@
 Each gets an error that says what is wrong with it, and changes nothing.
 """
 
+import threading
+
 import oslo_messaging as messaging
 
 from manageable_snapshots.db import models
@@ -191,8 +193,13 @@ class TamperingTest(base.WorkerTestCase):
 
     def test_a_reference_of_no_length(self):
         name = 'x' * 10 ** 7
+        running = threading.Event()
+        get_size = self.driver.manage_existing_snapshot_get_size
+        self.driver.manage_existing_snapshot_get_size = (
+            lambda *arguments: (running.set(), get_size(*arguments))[1])
         self.call('manage_existing_snapshot', snapshot=self.snapshot(),
                   ref={'source-name': name})
+        self.assertTrue(running.wait(30))
         self.assertTrue(self.manager.stop(30))
         self.assertEqual('error', self.row(self.snapshot_id).status)
         self.assertEqual({(f'volume-{self.volume_id}', 'old'): 1},
