@@ -89,7 +89,7 @@ class Manager:
         :returns: the row's id
         """
         snapshot_id = objects.identifier(snapshot, 'Snapshot')
-        task = self._adopter.accept(ctxt, snapshot_id, ref)
+        task = self._accept(ctxt, snapshot_id, ref)
         if task is not None:
             self._take_up(task)
         return snapshot_id
@@ -142,6 +142,9 @@ class Manager:
         :returns: whether all of it has finished
         """
         return self._backlog.stop(timeout)
+
+    def _accept(self, *args: Any) -> adoption.Task | None:
+        return self._adopter.accept(*args)
 
     def _take_up(self, task: adoption.Task) -> None:
         taken = self._backlog.put(

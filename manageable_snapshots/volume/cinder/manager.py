@@ -178,13 +178,19 @@ class VolumeManager(cinder_manager.VolumeManager):
 class Manager(manager.Manager):
     """Adopts in the thread that the message came in, as Cinder does.
 
-    Cinder's service waits for these when it is stopped.
+    Cinder's service waits for these when it is stopped. Only so many adopt at
+    the same time: beyond what a pool of connections keeps, each would make and
+    close some of its own.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        #: the adoptions that run, and since when, monotonic seconds
-        self._under_way: dict[str, float] = {}
+        self._under_way: set[str] = set()
+        #: those of them that run, and since when, monotonic seconds
+        self._began: dict[str, float] = {}
+        self._threads = self._conf.manageable_snapshots.adoption_threads
+        self._accepting = threading.BoundedSemaphore(self._threads)
+        self._adopting = threading.BoundedSemaphore(self._threads)
         self.recovery_interval = (
             self._conf.manageable_snapshots.recovery_interval)
 
@@ -204,17 +210,27 @@ class Manager(manager.Manager):
                         self._host, error)
 
     def _gets_nowhere(self, snapshot_id: str) -> bool:
-        # One thread takes up what is left.
-        return backlog.gets_nowhere(dict(self._under_way), snapshot_id, 1)
+        return backlog.gets_nowhere(
+            dict(self._began), snapshot_id, self._threads)
+
+    def _accept(self, *args: Any) -> adoption.Task | None:
+        with self._accepting:
+            return super()._accept(*args)
 
     def _take_up(self, task: adoption.Task) -> None:
-        if task.snapshot_id in self._under_way:
+        snapshot_id = task.snapshot_id
+        if snapshot_id in self._under_way:
             return
-        self._under_way[task.snapshot_id] = time.monotonic()
+        self._under_way.add(snapshot_id)
         try:
-            self._adopter.adopt(task)
+            with self._adopting:
+                self._began[snapshot_id] = time.monotonic()
+                try:
+                    self._adopter.adopt(task)
+                finally:
+                    del self._began[snapshot_id]
         finally:
-            self._under_way.pop(task.snapshot_id, None)
+            self._under_way.discard(snapshot_id)
 
 
 class Locks:
