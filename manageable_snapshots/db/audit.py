@@ -145,11 +145,13 @@ def shared(session: orm.Session,
                            *conditions)
             .order_by(models.Snapshot.created_at, models.Snapshot.id))
         # The comparisons above take no notice of case, except on PostgreSQL.
-        ids = [row.Snapshot.id for row in rows
-               if row.Snapshot.provider_id == provider_id
-               and snapshots.is_on(row.Volume, queue)]
-        if len(ids) > 1:
-            found.append((provider_id, ids))
+        same: dict[str, list[str]] = {}
+        for row in rows:
+            if snapshots.is_on(row.Volume, queue):
+                same.setdefault(row.Snapshot.provider_id, []).append(
+                    row.Snapshot.id)
+        found += [(exact, ids) for exact, ids in same.items()
+                  if len(ids) > 1]
     return found
 
 

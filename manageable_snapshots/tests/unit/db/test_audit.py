@@ -103,12 +103,12 @@ class RowTestCase(AuditTestCase):
         self.assertEqual(plain.id, self.call(audit.volume_of, plain.id))
 
     def test_what_rows_share(self):
-        first, second, _third, _fourth = [
+        first, _large, second, _none = [
             self.add_snapshot(
                 status='available', provider_id=provider_id,
                 created_at=timeutils.utcnow() + number * AN_HOUR).id
             for number, provider_id in enumerate(
-                ('lun-7', 'lun-7', 'LUN-7', None))]
+                ('lun-7', 'LUN-7', 'lun-7', None))]
         self.add_snapshot(provider_id='lun-7')
         self.assertEqual([('lun-7', [first, second])],
                          self.call(audit.shared, base.BACKEND))
