@@ -93,9 +93,4 @@ def _confirmed(conf: cfg.ConfigOpts, database: engine.Database,
     """A usage and its drift, as nobody changes them at the moment."""
     # It writes nothing; only a writer's locks hold.
     with database.writer(context.get_admin_context()) as session:
-        usage = db_audit.locked_usage(session, usage_id)
-        if usage is None:
-            return None
-        drift = db_audit.drift(
-            session, conf, usage, db_audit.types(session))
-        return None if drift is None else (usage, drift)
+        return db_audit.locked_drift(session, conf, usage_id)

@@ -104,16 +104,15 @@ def recount(conf: cfg.ConfigOpts, database: engine.Database,
     :raises ServiceUnavailable: the database does not answer
     """
     with database.writer(request_context.get_admin_context()) as session:
-        usage = db_audit.locked_usage(session, usage_id)
-        if usage is None:
+        found = db_audit.locked_drift(session, conf, usage_id)
+        if found is None:
             return None
-        found = db_audit.drift(
-            session, conf, usage, db_audit.types(session))
-        if found is None or found.under_way:
+        usage, drift = found
+        if drift.under_way:
             return None
-        usage.in_use, usage.reserved = found.in_use, found.reserved
+        usage.in_use, usage.reserved = drift.in_use, drift.reserved
         return (f'{usage.resource} of project {usage.project_id}: '
-                f'{found.in_use} in use, {found.reserved} reserved.')
+                f'{drift.in_use} in use, {drift.reserved} reserved.')
 
 
 @engine.retry

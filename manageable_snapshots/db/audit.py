@@ -186,6 +186,17 @@ def locked_usage(session: orm.Session,
         .with_for_update().execution_options(populate_existing=True)).first()
 
 
+def locked_drift(session: orm.Session, conf: cfg.ConfigOpts, usage_id: int,
+                 ) -> tuple[models.QuotaUsage, Drift] | None:
+    """A usage and its :func:`drift`, which is exact.
+
+    :returns: None: it is right, or is no more
+    """
+    usage = locked_usage(session, usage_id)
+    found = usage and drift(session, conf, usage, types(session))
+    return (usage, found) if usage and found else None
+
+
 def drift(session: orm.Session, conf: cfg.ConfigOpts,
           usage: models.QuotaUsage,
           known_types: Mapping[str, models.VolumeType]) -> Drift | None:

@@ -45,6 +45,25 @@ PATIENCE = 120
 PROJECT = 'c0ffee'
 
 
+def ask(url: str, body: Any = None, method: str | None = None,
+        timeout: float = PATIENCE) -> tuple[int, Any]:
+    """The status of an answer, and its body.
+
+    :param method: None: POST with a body, GET without one
+    """
+    request = urllib.request.Request(
+        url, method=method, data=body and json.dumps(body).encode(), headers={
+            'X-Auth-Token': f'tester:{PROJECT}',
+            'Content-Type': 'application/json',
+            'OpenStack-API-Version': 'volume 3.8'})
+    try:
+        with urllib.request.urlopen(request, timeout=timeout) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, json.load(error)
+
+
 class Process(fixtures.Fixture):
     """One of the project's commands, with its log in a file.
 
@@ -151,17 +170,7 @@ directory_path = {self.directory}
         :param path: what follows the project in the URL
         :param api: which process is asked
         """
-        request = urllib.request.Request(
-            f'{self._urls[api]}/v3/{PROJECT}/{path}',
-            data=body and json.dumps(body).encode(), headers={
-                'X-Auth-Token': f'tester:{PROJECT}',
-                'Content-Type': 'application/json',
-                'OpenStack-API-Version': 'volume 3.8'})
-        try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-                return answer.status, json.load(answer)
-        except urllib.error.HTTPError as error:
-            return error.code, json.load(error)
+        return ask(f'{self._urls[api]}/v3/{PROJECT}/{path}', body)
 
     def settle(self, what: str) -> list[dict[str, Any]]:
         """All volumes or snapshots, once none is being made."""
