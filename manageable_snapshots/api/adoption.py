@@ -14,7 +14,9 @@
 
 The row and the quota are one transaction. Where the worker carries adoptions
 on, it records the reference too, so that whoever looks after the row later
-knows what was asked for, whatever becomes of the message.
+knows what was asked for, whatever becomes of the message. Where it is not
+known to, the row says that, so that one whose message is lost is not
+``creating`` for ever once such a worker is there.
 """
 
 import dataclasses
@@ -152,7 +154,8 @@ def _record(app: Any, context: request_context.RequestContext,
             volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
         snapshot = snapshots.create(
             session, owner, volume, name=name, description=description,
-            metadata=metadata, reference=ref if carries_on else None)
+            metadata=metadata, reference=ref if carries_on else None,
+            unheard=not carries_on)
         return _Accepted(
             view=views.snapshot(snapshot, metadata),
             message=objects.snapshot(

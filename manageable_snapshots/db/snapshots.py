@@ -39,10 +39,13 @@ AVAILABLE = 'available'
 ERROR = 'error'
 DELETED = 'deleted'
 
-# What a row that is 'creating' has come to; Cinder starts at 0%, too.
+# What a row that is 'creating' has come to; Cinder starts at 0%, too. Of one
+# that is unheard only a message knows what it is to be adopted from.
 _WAITING = '0%'
+_UNHEARD = '1%'
 _PUT_OFF = '25%'
 _CLAIMED = '50%'
+_UNCLAIMED = (_WAITING, _UNHEARD, _PUT_OFF)
 
 #: Metadata key under which a failed adoption says why.
 ERROR_KEY = 'manage_error'
@@ -51,7 +54,12 @@ _REFERENCE_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
 _COLUMN_LENGTH = 255
 _PREFIX = 'manageable-snapshots ref '
 _TOO_LONG = _PREFIX + 'too long'
+_LOST = _PREFIX + 'lost'
 _NO_REFERENCE = dict.fromkeys(_REFERENCE_COLUMNS)
+_IS_RECORDED = models.Snapshot.provider_id.startswith(
+    _PREFIX, autoescape=True)
+_IS_UNHEARD = (models.Snapshot.provider_id.is_(None),
+               models.Snapshot.progress == _UNHEARD)
 
 # What MariaDB's utf8mb3 lacks: characters beyond the basic plane, and the
 # halves of them that JSON can bring, which no database takes.
@@ -99,16 +107,18 @@ def create(session: orm.Session,
            volume: models.Volume, *, name: str | None,
            description: str | None, metadata: Mapping[str, str] | None,
            reference: Mapping[str, str] | str | None = None,
-           ) -> models.Snapshot:
+           unheard: bool = False) -> models.Snapshot:
     """Insert a snapshot that is being made.
 
     :param owner: whose user's and project's it is
     :param volume: its parent, whose size it has until it is known better
     :param reference: from which it is to be adopted
+    :param unheard: it is to be adopted, from what only the message says
     """
     snapshot = models.Snapshot(
         volume_id=volume.id, user_id=owner.user_id,
-        project_id=owner.project_id, status=CREATING, progress=_WAITING,
+        project_id=owner.project_id, status=CREATING,
+        progress=_UNHEARD if unheard else _WAITING,
         volume_size=volume.size, display_name=name,
         display_description=description,
         volume_type_id=volume.volume_type_id,
@@ -143,6 +153,18 @@ def record_reference(session: orm.Session, snapshot_id: str,
                            **_columns(reference))
 
 
+def lose_reference(session: orm.Session, snapshot_id: str) -> bool:
+    """Note that no message will say any more what a row is adopted from.
+
+    A worker of Cinder's may have adopted it without noting that, so it counts
+    as claimed.
+
+    :returns: whether there is such a row
+    """
+    return _leave_creating(session, snapshot_id, CREATING, *_IS_UNHEARD,
+                           provider_id=_LOST, progress=_CLAIMED)
+
+
 def has_reference(snapshot: models.Snapshot) -> bool:
     """Whether a row is one that is being adopted."""
     return (snapshot.status == CREATING
@@ -153,7 +175,7 @@ def recorded_reference(
         snapshot: models.Snapshot) -> dict[str, str] | str | None:
     """What :func:`record_reference` or :func:`create` noted.
 
-    :returns: None where nothing was noted, or where it was too long
+    :returns: None where nothing was noted, or it is lost: too long, say
     """
     if not has_reference(snapshot):
         return None
@@ -162,7 +184,7 @@ def recorded_reference(
     try:
         return json.loads(text.removeprefix(_PREFIX))
     except ValueError:
-        # Too long, or some other program has written to the columns.
+        # Lost, or some other program has written to the columns.
         return None
 
 
@@ -198,20 +220,22 @@ def managed_ids(session: orm.Session, ids: Iterable[str],
 
 
 def creating_on(session: orm.Session, queue: str, *, older_than: float = 0,
-                limit: int | None = None) -> list[models.Snapshot]:
+                limit: int | None = None,
+                unheard: bool = False) -> list[models.Snapshot]:
     """The rows of a backend that are being adopted, oldest first.
 
     :param queue: ``host@backend`` or ``cluster@backend``
     :param older_than: only those that were made so many seconds ago or more
     :param limit: how many at most
+    :param unheard: those of which no worker has heard, and only these; the
+        others have their reference
     """
     made_before = timeutils.utcnow() - datetime.timedelta(seconds=older_than)
     statement = _creating().add_columns(
         models.Volume.host, models.Volume.cluster_name).join(
             models.Volume,
             models.Volume.id == models.Snapshot.volume_id).where(
-                models.Snapshot.provider_id.startswith(
-                    _PREFIX, autoescape=True),
+                *(_IS_UNHEARD if unheard else (_IS_RECORDED,)),
                 models.Snapshot.created_at <= made_before,
                 query.live(models.Volume),
                 on_backend(queue))
@@ -250,7 +274,7 @@ def unfinished(session: orm.Session) -> tuple[int, datetime.datetime | None]:
     row = session.execute(sa.select(
         sa.func.count(), sa.func.min(models.Snapshot.created_at)).where(
             models.Snapshot.status == CREATING,
-            models.Snapshot.provider_id.startswith(_PREFIX, autoescape=True),
+            sa.or_(_IS_RECORDED, sa.and_(*_IS_UNHEARD)),
             query.live(models.Snapshot))).one()
     return row[0], row[1]
 
@@ -340,7 +364,7 @@ def give_up(session: orm.Session, snapshot_id: str, reason: str) -> bool:
     :returns: False where one is, or may have been when it died, too
     """
     return make_error(session, snapshot_id, reason,
-                      models.Snapshot.progress.in_((_WAITING, _PUT_OFF)))
+                      models.Snapshot.progress.in_(_UNCLAIMED))
 
 
 def withdraw(session: orm.Session, context: request_context.RequestContext,
@@ -353,7 +377,7 @@ def withdraw(session: orm.Session, context: request_context.RequestContext,
     """
     get(session, context, snapshot_id)
     return _delete(session, snapshot_id, models.Snapshot.status == CREATING,
-                   models.Snapshot.progress == _WAITING)
+                   models.Snapshot.progress.in_((_WAITING, _UNHEARD)))
 
 
 def delete(session: orm.Session, snapshot_id: str) -> bool:

@@ -117,6 +117,19 @@ class Manager:
                     if self._idle_since is None else
                     time.monotonic() - self._idle_since >= backlog.HANGING):
                 self._adopter.give_up(task)
+        self._expect_no_more(seconds)
+
+    def _expect_no_more(self, older_than: float) -> None:
+        """Leave to :meth:`resume` what no message has come for in time."""
+        context = request_context.get_admin_context()
+        with self._database.reader(context) as session:
+            unheard = [row.id for row in snapshots.creating_on(
+                session, self._host, older_than=older_than, unheard=True)]
+        for snapshot_id in unheard:
+            LOG.warning('No message has said what snapshot %s is to be '
+                        'adopted from.', snapshot_id)
+            with self._database.writer(context) as session:
+                snapshots.lose_reference(session, snapshot_id)
 
     def _accepted(self, older_than: float) -> list[adoption.Task]:
         """The adoptions that were accepted so many seconds ago or more."""

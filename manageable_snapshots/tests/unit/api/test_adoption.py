@@ -64,6 +64,11 @@ class AdoptionTest(base.ApiTestCase):
         self.assertEqual(
             (None, None, None),
             (row.provider_id, row.provider_location, row.provider_auth))
+        # Should the message be lost, a worker of ours can tell.
+        with self.database.reader(self.admin) as session:
+            self.assertEqual([row.id], [
+                each.id for each in snapshots.creating_on(
+                    session, base.HOST, unheard=True)])
 
     def test_the_worker_of_the_volume_is_told(self):
         answer = self.adopt(self.volume(host=f'{base.HOST}#pool'), 'old')

@@ -255,6 +255,24 @@ class BackendTestCase(base.TestCase):
             created_at=now - datetime.timedelta(seconds=30))
         self.assertEqual([old.id], self._creating(older_than=60))
 
+    def test_those_of_which_no_worker_has_heard(self):
+        heard, unheard = (
+            self.add_snapshot(reference=None, progress=progress)
+            for progress in ('0%', '1%'))
+        self.assertEqual([], self._creating())
+        self.assertEqual([unheard.id], self._creating(unheard=True))
+        self.assertEqual(1, self._unfinished())
+        for row in heard, unheard:
+            with self.database.writer(self.admin) as session:
+                snapshots.record_reference(session, row.id, REFERENCE)
+        self.assertEqual({heard.id, unheard.id}, set(self._creating()))
+        self.assertEqual([], self._creating(unheard=True))
+        self.assertEqual(2, self._unfinished())
+
+    def _unfinished(self):
+        with self.database.reader(self.admin) as session:
+            return snapshots.unfinished(session)[0]
+
 
 class LeaveCreatingTestCase(base.TestCase):
 
@@ -317,6 +335,18 @@ class LeaveCreatingTestCase(base.TestCase):
         self.assertTrue(reason.startswith('ab \ufffd \ufffd xxx'), reason)
         self.assertTrue(reason.endswith('x...'), reason)
         self.assertEqual(255, len(reason))
+
+    def test_a_message_that_comes_first_is_not_lost(self):
+        row = self.add_snapshot(progress='1%')
+        self._call(snapshots.record_reference, row.id, REFERENCE)
+        self.assertFalse(self._call(snapshots.lose_reference, row.id))
+        self.assertEqual(REFERENCE, snapshots.recorded_reference(
+            self.find(models.Snapshot, row.id)))
+
+    def test_what_no_worker_has_heard_of_can_be_withdrawn(self):
+        row = self.add_snapshot(progress='1%')
+        self.assertTrue(self._call(
+            snapshots.withdraw, self.context, row.id))
 
     def test_once_only(self):
         row = self.add_snapshot(reference=REFERENCE)

@@ -158,7 +158,7 @@ class WorkerTestCase(test_base.BaseTestCase):
                 'host': host, 'size': size, 'status': 'available',
                 'project_id': PROJECT, 'user_id': 'u'}).id
 
-    def accepted(self, volume_id, ref={'source-name': 'old'}):
+    def accepted(self, volume_id, ref={'source-name': 'old'}, **values):
         """A row as the API makes it."""
         with self.write() as session:
             volume = volumes.get(session, self.context, volume_id)
@@ -168,7 +168,7 @@ class WorkerTestCase(test_base.BaseTestCase):
                 snapshots=1, gigabytes=volume.size, size=volume.size)
             return snapshots.create(
                 session, self.context, volume, name='s', description=None,
-                metadata={'k': 'v'}, reference=ref).id
+                metadata={'k': 'v'}, reference=ref, **values).id
 
     def hold(self, volume_id, name='old', size=1):
         self.driver.held[f'volume-{volume_id}', name] = size
