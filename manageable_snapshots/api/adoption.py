@@ -12,11 +12,10 @@
 
 """Accept the adoption of a snapshot: a row, its quota, and a message.
 
-The row and the quota are one transaction. Where the worker carries adoptions
-on, it records the reference too, so that whoever looks after the row later
-knows what was asked for, whatever becomes of the message. Where it is not
-known to, the row says that, so that one whose message is lost is not
-``creating`` for ever once such a worker is there.
+The row, the reference and the quota are one transaction, so that whoever looks
+after the row later knows what was asked for, whatever becomes of the message.
+Where the worker is not known to be one of this project's, the reference is set
+aside: Cinder's own must not come upon it.
 """
 
 import dataclasses
@@ -154,8 +153,7 @@ def _record(app: Any, context: request_context.RequestContext,
             volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
         snapshot = snapshots.create(
             session, owner, volume, name=name, description=description,
-            metadata=metadata, reference=ref if carries_on else None,
-            unheard=not carries_on)
+            metadata=metadata, reference=ref, aside=not carries_on)
         return _Accepted(
             view=views.snapshot(snapshot, metadata),
             message=objects.snapshot(

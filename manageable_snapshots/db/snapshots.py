@@ -15,6 +15,10 @@
 A broker hands a message over once, and whoever dies with it must not be the
 only one who knew. So the reference stays with the row for as long as that is
 ``creating``: in columns that a snapshot gets a use for when it is available.
+
+A worker of Cinder's own would leave it there. Where one may have the row, the
+reference is set aside: in metadata that are deleted from the start, which
+Cinder does not look at, but to purge them one day.
 """
 
 from collections.abc import Iterable
@@ -39,13 +43,12 @@ AVAILABLE = 'available'
 ERROR = 'error'
 DELETED = 'deleted'
 
-# What a row that is 'creating' has come to; Cinder starts at 0%, too. Of one
-# that is unheard only a message knows what it is to be adopted from.
+# What a row that is 'creating' has come to; Cinder starts at 0%, too.
 _WAITING = '0%'
-_UNHEARD = '1%'
+_SET_ASIDE = '1%'
 _PUT_OFF = '25%'
 _CLAIMED = '50%'
-_UNCLAIMED = (_WAITING, _UNHEARD, _PUT_OFF)
+_UNCLAIMED = (_WAITING, _SET_ASIDE, _PUT_OFF)
 
 #: Metadata key under which a failed adoption says why.
 ERROR_KEY = 'manage_error'
@@ -54,12 +57,14 @@ _REFERENCE_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
 _COLUMN_LENGTH = 255
 _PREFIX = 'manageable-snapshots ref '
 _TOO_LONG = _PREFIX + 'too long'
-_LOST = _PREFIX + 'lost'
 _NO_REFERENCE = dict.fromkeys(_REFERENCE_COLUMNS)
 _IS_RECORDED = models.Snapshot.provider_id.startswith(
     _PREFIX, autoescape=True)
-_IS_UNHEARD = (models.Snapshot.provider_id.is_(None),
-               models.Snapshot.progress == _UNHEARD)
+_IS_ASIDE = (models.Snapshot.provider_id.is_(None),
+             models.Snapshot.progress == _SET_ASIDE)
+
+_ASIDE_KEY = 'manageable_snapshots_ref_'
+_ASIDE_LENGTH = 20 * _COLUMN_LENGTH
 
 # What MariaDB's utf8mb3 lacks: characters beyond the basic plane, and the
 # halves of them that JSON can bring, which no database takes.
@@ -107,25 +112,27 @@ def create(session: orm.Session,
            volume: models.Volume, *, name: str | None,
            description: str | None, metadata: Mapping[str, str] | None,
            reference: Mapping[str, str] | str | None = None,
-           unheard: bool = False) -> models.Snapshot:
+           aside: bool = False) -> models.Snapshot:
     """Insert a snapshot that is being made.
 
     :param owner: whose user's and project's it is
     :param volume: its parent, whose size it has until it is known better
     :param reference: from which it is to be adopted
-    :param unheard: it is to be adopted, from what only the message says
+    :param aside: a worker of Cinder's own may be to do that
     """
     snapshot = models.Snapshot(
         volume_id=volume.id, user_id=owner.user_id,
         project_id=owner.project_id, status=CREATING,
-        progress=_UNHEARD if unheard else _WAITING,
+        progress=_SET_ASIDE if aside else _WAITING,
         volume_size=volume.size, display_name=name,
         display_description=description,
         volume_type_id=volume.volume_type_id,
         encryption_key_id=volume.encryption_key_id,
-        **({} if reference is None else _columns(reference)))
+        **({} if reference is None or aside else _columns(reference)))
     session.add(snapshot)
     session.flush()
+    if aside:
+        _set_aside(session, snapshot.id, reference)
     query.add_metadata(session, models.SnapshotMetadata, metadata,
                        snapshot_id=snapshot.id)
     return snapshot
@@ -153,16 +160,24 @@ def record_reference(session: orm.Session, snapshot_id: str,
                            **_columns(reference))
 
 
-def lose_reference(session: orm.Session, snapshot_id: str) -> bool:
-    """Note that no message will say any more what a row is adopted from.
+def fetch_reference(session: orm.Session, snapshot_id: str) -> bool:
+    """Record a reference that was set aside.
 
-    A worker of Cinder's may have adopted it without noting that, so it counts
-    as claimed.
+    A worker of Cinder's may have adopted the snapshot without noting that, so
+    the row counts as claimed.
 
     :returns: whether there is such a row
     """
-    return _leave_creating(session, snapshot_id, CREATING, *_IS_UNHEARD,
-                           provider_id=_LOST, progress=_CLAIMED)
+    text = ''.join(session.scalars(
+        sa.select(models.SnapshotMetadata.value).where(
+            models.SnapshotMetadata.snapshot_id == snapshot_id,
+            models.SnapshotMetadata.key.startswith(
+                _ASIDE_KEY, autoescape=True))
+        .order_by(models.SnapshotMetadata.key)))
+    return _leave_creating(
+        session, snapshot_id, CREATING, *_IS_ASIDE, progress=_CLAIMED,
+        **(_columns(json.loads(text)) if text
+           else {'provider_id': _TOO_LONG}))
 
 
 def has_reference(snapshot: models.Snapshot) -> bool:
@@ -175,7 +190,7 @@ def recorded_reference(
         snapshot: models.Snapshot) -> dict[str, str] | str | None:
     """What :func:`record_reference` or :func:`create` noted.
 
-    :returns: None where nothing was noted, or it is lost: too long, say
+    :returns: None where nothing was noted, or where it was too long
     """
     if not has_reference(snapshot):
         return None
@@ -184,7 +199,7 @@ def recorded_reference(
     try:
         return json.loads(text.removeprefix(_PREFIX))
     except ValueError:
-        # Lost, or some other program has written to the columns.
+        # Too long, or some other program has written to the columns.
         return None
 
 
@@ -221,21 +236,20 @@ def managed_ids(session: orm.Session, ids: Iterable[str],
 
 def creating_on(session: orm.Session, queue: str, *, older_than: float = 0,
                 limit: int | None = None,
-                unheard: bool = False) -> list[models.Snapshot]:
+                aside: bool = False) -> list[models.Snapshot]:
     """The rows of a backend that are being adopted, oldest first.
 
     :param queue: ``host@backend`` or ``cluster@backend``
     :param older_than: only those that were made so many seconds ago or more
     :param limit: how many at most
-    :param unheard: those of which no worker has heard, and only these; the
-        others have their reference
+    :param aside: those whose reference was set aside, and only these
     """
     made_before = timeutils.utcnow() - datetime.timedelta(seconds=older_than)
     statement = _creating().add_columns(
         models.Volume.host, models.Volume.cluster_name).join(
             models.Volume,
             models.Volume.id == models.Snapshot.volume_id).where(
-                *(_IS_UNHEARD if unheard else (_IS_RECORDED,)),
+                *(_IS_ASIDE if aside else (_IS_RECORDED,)),
                 models.Snapshot.created_at <= made_before,
                 query.live(models.Volume),
                 on_backend(queue))
@@ -274,7 +288,7 @@ def unfinished(session: orm.Session) -> tuple[int, datetime.datetime | None]:
     row = session.execute(sa.select(
         sa.func.count(), sa.func.min(models.Snapshot.created_at)).where(
             models.Snapshot.status == CREATING,
-            sa.or_(_IS_RECORDED, sa.and_(*_IS_UNHEARD)),
+            sa.or_(_IS_RECORDED, sa.and_(*_IS_ASIDE)),
             query.live(models.Snapshot))).one()
     return row[0], row[1]
 
@@ -377,7 +391,7 @@ def withdraw(session: orm.Session, context: request_context.RequestContext,
     """
     get(session, context, snapshot_id)
     return _delete(session, snapshot_id, models.Snapshot.status == CREATING,
-                   models.Snapshot.progress.in_((_WAITING, _UNHEARD)))
+                   models.Snapshot.progress.in_((_WAITING, _SET_ASIDE)))
 
 
 def delete(session: orm.Session, snapshot_id: str) -> bool:
@@ -430,6 +444,21 @@ def _fitting(text: str) -> str:
     text = _NOT_IN_UTF8MB3.sub('\ufffd', text.replace('\0', ''))
     return (text if len(text) <= _COLUMN_LENGTH
             else text[:_COLUMN_LENGTH - 3] + '...')
+
+
+def _set_aside(session: orm.Session, snapshot_id: str,
+               reference: Mapping[str, str] | str | None) -> None:
+    text = json.dumps(reference)
+    if len(text) > _ASIDE_LENGTH:
+        return
+    now = timeutils.utcnow()
+    session.add_all(
+        models.SnapshotMetadata(
+            snapshot_id=snapshot_id, key=f'{_ASIDE_KEY}{start:05}',
+            value=text[start:start + _COLUMN_LENGTH], deleted=True,
+            deleted_at=now)
+        for start in range(0, len(text), _COLUMN_LENGTH))
+    session.flush()
 
 
 def _columns(reference: Mapping[str, str] | str) -> dict[str, str | None]:

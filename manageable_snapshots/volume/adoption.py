@@ -248,8 +248,7 @@ class Adopter:
             return self._driver.lost_updates(view)
         if wanted is None:
             raise exception.InvalidInput(reason=_(
-                'the reference is lost: it was too long to be recorded, or '
-                'no message came with it'))
+                'the reference is lost: it was too long to be recorded'))
         if claim.owner is not None:
             raise exception.ManageExistingInvalidReference(
                 existing_ref=reference.shown(wanted),

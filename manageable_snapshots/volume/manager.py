@@ -101,6 +101,7 @@ class Manager:
         was accepted just now is left to its own message.
         """
         self._idle_since = None
+        self._fetch_references()
         for task in self._accepted(
                 self._conf.manageable_snapshots.rpc_timeout):
             LOG.info('Taking up the adoption of snapshot %s again.',
@@ -117,19 +118,17 @@ class Manager:
                     if self._idle_since is None else
                     time.monotonic() - self._idle_since >= backlog.HANGING):
                 self._adopter.give_up(task)
-        self._expect_no_more(seconds)
 
-    def _expect_no_more(self, older_than: float) -> None:
-        """Leave to :meth:`resume` what no message has come for in time."""
+    def _fetch_references(self) -> None:
+        """Have recorded what the API took for an adoption of Cinder's own."""
         context = request_context.get_admin_context()
         with self._database.reader(context) as session:
-            unheard = [row.id for row in snapshots.creating_on(
-                session, self._host, older_than=older_than, unheard=True)]
-        for snapshot_id in unheard:
-            LOG.warning('No message has said what snapshot %s is to be '
-                        'adopted from.', snapshot_id)
+            aside = [row.id for row in snapshots.creating_on(
+                session, self._host, aside=True,
+                older_than=self._conf.manageable_snapshots.rpc_timeout)]
+        for snapshot_id in aside:
             with self._database.writer(context) as session:
-                snapshots.lose_reference(session, snapshot_id)
+                snapshots.fetch_reference(session, snapshot_id)
 
     def _accepted(self, older_than: float) -> list[adoption.Task]:
         """The adoptions that were accepted so many seconds ago or more."""

@@ -64,11 +64,11 @@ class AdoptionTest(base.ApiTestCase):
         self.assertEqual(
             (None, None, None),
             (row.provider_id, row.provider_location, row.provider_auth))
-        # Should the message be lost, a worker of ours can tell.
+        # Should the message be lost, a worker of ours finds it.
         with self.database.reader(self.admin) as session:
             self.assertEqual([row.id], [
                 each.id for each in snapshots.creating_on(
-                    session, base.HOST, unheard=True)])
+                    session, base.HOST, aside=True)])
 
     def test_the_worker_of_the_volume_is_told(self):
         answer = self.adopt(self.volume(host=f'{base.HOST}#pool'), 'old')

@@ -109,14 +109,14 @@ class TestCase(base.BaseTestCase):
                 'status': 'available', 'host': BACKEND + '#pool', **values})
 
     def add_snapshot(self, volume: models.Volume | None = None,
-                     reference: Any = None,
+                     reference: Any = None, aside: bool = False,
                      **values: Any) -> models.Snapshot:
         volume = volume or self.add_volume()
         with self.database.writer(self.context) as session:
             snapshot = snapshots.create(
                 session, self.context, volume, name='a name',
                 description='a description', metadata={},
-                reference=reference)
+                reference=reference, aside=aside)
             if values:
                 snapshots.update(session, snapshot.id, **values)
         return snapshot

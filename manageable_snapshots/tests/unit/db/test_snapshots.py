@@ -156,6 +156,42 @@ class ReferenceTestCase(base.TestCase):
         self.assertEqual(reference, snapshots.recorded_reference(
             self.find(models.Snapshot, row.id)))
 
+    def test_set_aside(self):
+        for reference in (REFERENCE, 'a name', {'source-name': '\u20ac' * 99},
+                          {'source-name': 'x' * 721}):
+            row = self.add_snapshot(reference=reference, aside=True)
+            self.assertEqual((False, {}), (
+                snapshots.has_reference(row), self._metadata(row.id)))
+            self.assertTrue(self._fetch(row.id))
+            row = self.find(models.Snapshot, row.id)
+            self.assertEqual(reference, snapshots.recorded_reference(row))
+            # A worker of Cinder's may have renamed it.
+            self.assertTrue(snapshots.is_claimed(row))
+            self.assertEqual({}, self._metadata(row.id))
+
+    def test_too_long_to_be_set_aside(self):
+        row = self.add_snapshot(reference='x' * 6000, aside=True)
+        self.assertTrue(self._fetch(row.id))
+        row = self.find(models.Snapshot, row.id)
+        self.assertTrue(snapshots.is_claimed(row))
+        self.assertIsNone(snapshots.recorded_reference(row))
+
+    def test_what_a_message_said_is_not_fetched_again(self):
+        row = self.add_snapshot(reference='old', aside=True)
+        with self.database.writer(self.context) as session:
+            snapshots.record_reference(session, row.id, REFERENCE)
+        self.assertFalse(self._fetch(row.id))
+        self.assertEqual(REFERENCE, snapshots.recorded_reference(
+            self.find(models.Snapshot, row.id)))
+
+    def _fetch(self, snapshot_id):
+        with self.database.writer(self.context) as session:
+            return snapshots.fetch_reference(session, snapshot_id)
+
+    def _metadata(self, snapshot_id):
+        with self.database.reader(self.context) as session:
+            return snapshots.metadata(session, snapshot_id)
+
     def test_a_broken_one(self):
         row = self.add_snapshot(reference=REFERENCE, provider_location='{')
         self.assertIsNone(snapshots.recorded_reference(
@@ -255,19 +291,17 @@ class BackendTestCase(base.TestCase):
             created_at=now - datetime.timedelta(seconds=30))
         self.assertEqual([old.id], self._creating(older_than=60))
 
-    def test_those_of_which_no_worker_has_heard(self):
-        heard, unheard = (
-            self.add_snapshot(reference=None, progress=progress)
-            for progress in ('0%', '1%'))
+    def test_those_whose_reference_was_set_aside(self):
+        self.add_snapshot()
+        row = self.add_snapshot(reference=REFERENCE, aside=True)
         self.assertEqual([], self._creating())
-        self.assertEqual([unheard.id], self._creating(unheard=True))
+        self.assertEqual([row.id], self._creating(aside=True))
         self.assertEqual(1, self._unfinished())
-        for row in heard, unheard:
-            with self.database.writer(self.admin) as session:
-                snapshots.record_reference(session, row.id, REFERENCE)
-        self.assertEqual({heard.id, unheard.id}, set(self._creating()))
-        self.assertEqual([], self._creating(unheard=True))
-        self.assertEqual(2, self._unfinished())
+        with self.database.writer(self.admin) as session:
+            self.assertTrue(snapshots.fetch_reference(session, row.id))
+        self.assertEqual([row.id], self._creating())
+        self.assertEqual([], self._creating(aside=True))
+        self.assertEqual(1, self._unfinished())
 
     def _unfinished(self):
         with self.database.reader(self.admin) as session:
@@ -336,15 +370,8 @@ class LeaveCreatingTestCase(base.TestCase):
         self.assertTrue(reason.endswith('x...'), reason)
         self.assertEqual(255, len(reason))
 
-    def test_a_message_that_comes_first_is_not_lost(self):
-        row = self.add_snapshot(progress='1%')
-        self._call(snapshots.record_reference, row.id, REFERENCE)
-        self.assertFalse(self._call(snapshots.lose_reference, row.id))
-        self.assertEqual(REFERENCE, snapshots.recorded_reference(
-            self.find(models.Snapshot, row.id)))
-
-    def test_what_no_worker_has_heard_of_can_be_withdrawn(self):
-        row = self.add_snapshot(progress='1%')
+    def test_what_was_set_aside_can_be_withdrawn(self):
+        row = self.add_snapshot(reference=REFERENCE, aside=True)
         self.assertTrue(self._call(
             snapshots.withdraw, self.context, row.id))
 

@@ -158,48 +158,42 @@ class ManageTest(ManagerTestCase):
             self.manager.give_up()
         self.assertEqual('error', self.row(snapshot_id).status)
 
-    def unheard(self):
-        """Accepted for a worker that was not known to carry it on."""
-        snapshot_id = self.accepted(self.volume_id, None, unheard=True)
+    def set_aside(self, ref={'source-name': 'old'}):
+        """Accepted for a worker that might have been Cinder's own."""
+        snapshot_id = self.accepted(self.volume_id, ref, aside=True)
         self.change(snapshot_id, created_at=timeutils.utcnow()
-                    - datetime.timedelta(days=30))
+                    - datetime.timedelta(seconds=11))
         # No thread has to be waited for.
         self.manager._take_up = self.manager._adopter.adopt
         return snapshot_id
 
-    def decide(self):
-        self.manager.give_up()
-        self.manager.resume()
-
-    def test_what_no_message_came_for_is_an_error(self):
+    def test_what_was_set_aside_for_cinders_worker_is_taken_up(self):
         self.hold(self.volume_id)
-        snapshot_id = self.unheard()
-        self.decide()
-        self.assertEqual('error', self.row(snapshot_id).status)
-        self.assertIn('no message', self.metadata(
-            snapshot_id)[snapshots.ERROR_KEY])
-        self.assertEqual([], self.driver.renames)
+        snapshot_id = self.set_aside()
+        self.manager.resume()
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual(1, len(self.driver.renames))
 
     def test_what_cinders_worker_renamed_before_it_died_is_adopted(self):
-        snapshot_id = self.unheard()
+        snapshot_id = self.set_aside()
         self.hold(self.volume_id, f'snapshot-{snapshot_id}')
-        self.decide()
-        self.assertEqual('available', self.row(snapshot_id).status)
-
-    def test_what_a_message_may_come_for_is_waited_for(self):
-        snapshot_id = self.unheard()
-        self.change(snapshot_id, created_at=timeutils.utcnow()
-                    - datetime.timedelta(days=2))
-        self.manager.give_up()
         self.manager.resume()
-        self.hold(self.volume_id)
-        self.manage(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual([], self.driver.renames)
 
-    def test_a_message_that_comes_late_is_of_use(self):
-        snapshot_id = self.unheard()
-        self.manager.give_up()
+    def test_what_was_too_long_to_be_set_aside_is_an_error(self):
+        snapshot_id = self.set_aside('x' * 6000)
+        self.manager.resume()
+        self.assertEqual('error', self.row(snapshot_id).status)
+        self.assertIn('too long', self.metadata(
+            snapshot_id)[snapshots.ERROR_KEY])
+
+    def test_what_was_set_aside_just_now_is_left_to_its_message(self):
         self.hold(self.volume_id)
+        snapshot_id = self.set_aside()
+        self.change(snapshot_id, created_at=timeutils.utcnow())
+        self.manager.resume()
+        self.assertEqual('creating', self.row(snapshot_id).status)
         self.manage(snapshot_id)
         self.assertEqual('available', self.row(snapshot_id).status)
 
