@@ -43,6 +43,7 @@ except ImportError:
 class Pool(fixtures.Fixture):
     """A pool of its own, past the driver.
 
+    :param conf: the path of Ceph's configuration file, if another one
     :raises unittest.SkipTest: there is no Ceph
     :ivar conf: the path of Ceph's configuration file
     :ivar name: the pool's name
@@ -50,22 +51,28 @@ class Pool(fixtures.Fixture):
     :ivar ioctx: the open pool
     """
 
-    def __init__(self) -> None:
+    def __init__(self, conf: str | None = None) -> None:
         super().__init__()
         # Here, since a fixture that skips in its setUp fails.
-        self.conf = servers.setting('CEPH_CONF')
+        self.conf = conf or servers.setting('CEPH_CONF')
         if rbd is None:
             raise unittest.SkipTest('There are no modules rados and rbd.')
 
     def _setUp(self) -> None:
+        self._connect()
         self.name = f'test-{uuid.uuid4().hex}'
-        self.cluster = rados.Rados(conffile=self.conf)
-        self.cluster.connect(timeout=60)
-        self.addCleanup(self.cluster.shutdown)
         # Of the default number of placement groups, an OSD has too many soon.
         self.ceph('osd', 'pool', 'create', self.name, '4', '4', 'replicated')
         self.addCleanup(self.cluster.delete_pool, self.name)
         self.ceph('osd', 'pool', 'application', 'enable', self.name, 'rbd')
+        self._open()
+
+    def _connect(self) -> None:
+        self.cluster = rados.Rados(conffile=self.conf)
+        self.cluster.connect(timeout=60)
+        self.addCleanup(self.cluster.shutdown)
+
+    def _open(self) -> None:
         self.ioctx = self.cluster.open_ioctx(self.name)
         self.addCleanup(self.ioctx.close)
 
@@ -121,3 +128,19 @@ class Pool(fixtures.Fixture):
             yield
         finally:
             os.kill(process, signal.SIGCONT)
+
+
+class ExistingPool(Pool):
+    """A pool that is there, and stays.
+
+    :param name: its name
+    :param conf: the path of Ceph's configuration file
+    """
+
+    def __init__(self, name: str, conf: str) -> None:
+        super().__init__(conf)
+        self.name = name
+
+    def _setUp(self) -> None:
+        self._connect()
+        self._open()

@@ -61,25 +61,29 @@ class Stack:
         self.transport_url = os.environ['CINDER_STACK_RABBITMQ']
         self.keystone = os.environ['CINDER_STACK_KEYSTONE']
         self.configuration = os.path.join(self.folder, 'cinder.conf')
-        self._loaded: tuple[tuple[str, ...], str, str] | None = None
+        self.ceph = os.environ['CINDER_STACK_CEPH']
+        self._loaded: Any = None
         self._sessions: dict[str, keystone_session.Session] = {}
 
     def load(self, *parts: str, conf: str = FRESH,
-             api: str = 'gunicorn') -> None:
+             api: str = 'gunicorn', **environ: str) -> None:
         """Restart Cinder with parts of this project, if others are loaded.
 
         :param parts: ``filter``, ``manager``
         :param conf: lines of cinder.conf
         :param api: what its API runs in
+        :param environ: more of what tools/rig/cinder obeys
         """
-        if self._loaded == (parts, conf, api):
+        wanted = parts, conf, api, environ
+        if self._loaded == wanted:
             return
         self._loaded = None
         extra = os.path.join(self.folder, 'extra.conf')
         with open(extra, 'w') as file:
             file.write(conf)
-        self.rig('load', *parts, CINDER_CONF=extra, CINDER_API=api)
-        self._loaded = parts, conf, api
+        self.rig('load', *parts, CINDER_CONF=extra, CINDER_API=api,
+                 **environ)
+        self._loaded = wanted
 
     def rig(self, action: str, *names: str, **environ: str) -> None:
         """What tools/rig/cinder can do with what is running."""
@@ -181,7 +185,7 @@ class Stack:
         """The pool of the RBD backend."""
         # Debian's, linked in beside this interpreter by tools/test.
         import rados
-        cluster = rados.Rados(conffile=os.environ['CINDER_STACK_CEPH'])
+        cluster = rados.Rados(conffile=self.ceph)
         cluster.connect(timeout=30)
         return cluster.open_ioctx(POOL)
 

@@ -49,11 +49,13 @@ class Step:
         ``refused``, it cannot be; ``unsent``, the message cannot be;
         ``again``, a worker died of the rename; ``away``, the backend does
         not answer; ``overdue``, nor has it for long
+    :ivar is_in_cinder: whether it is a step there, too
     """
 
     process: str
     target: str
     when: str = 'adopted'
+    is_in_cinder: bool = True
 
     @property
     def name(self) -> str:
@@ -63,6 +65,9 @@ class Step:
 
 
 SIDES = ('before', 'after')
+
+#: the variable that tells a Cinder where points are armed
+FOLDER = 'MANAGEABLE_SNAPSHOTS_TEST_POINTS'
 
 RENAME = Step(
     'worker', 'manageable_snapshots.drivers.rbd_images:rename')
@@ -90,7 +95,8 @@ STEPS = (
     Step('worker', 'manageable_snapshots.volume.manager:Manager.'
          'manage_existing_snapshot'),
     ACCEPT,
-    Step('worker', 'manageable_snapshots.volume.backlog:Backlog.put'),
+    Step('worker', 'manageable_snapshots.volume.backlog:Backlog.put',
+         is_in_cinder=False),
     Step('worker', f'{_WORKER}.adopt'),
     Step('worker', f'{_WORKER}._claim'),
     Step('worker', 'manageable_snapshots.volume.owners:confirm'),
@@ -172,6 +178,14 @@ def _watched(function: Callable[..., Any], folder: str,
                 _die()
 
     return watched
+
+
+def watch_in_cinder(process: str) -> None:
+    """Let a process of a Cinder die at the points that are armed for it.
+
+    :param process: ``api`` or ``worker``
+    """
+    _watch(os.environ[FOLDER], process)
 
 
 def _watch(folder: str, process: str) -> None:

@@ -79,6 +79,12 @@ def listener(port: int) -> int:
     return pid
 
 
+def children(pid: int) -> set[int]:
+    """The processes that a process has started, and that run."""
+    return {int(entry) for entry in os.listdir('/proc') if entry.isdigit()
+            and _runs(int(entry)) and _stat(int(entry))[1:2] == [str(pid)]}
+
+
 def listens(port: int) -> bool:
     """Whether a server answers on a port."""
     try:
@@ -123,8 +129,13 @@ def _strings(path: str) -> list[str]:
 
 def _runs(pid: int) -> bool:
     """A zombie does not."""
+    return _stat(pid)[:1] not in ([], ['Z'])
+
+
+def _stat(pid: int) -> list[str]:
+    """Its state, its parent, and more; nothing where it is not there."""
     try:
         with open(f'/proc/{pid}/stat') as file:
-            return file.read().rpartition(')')[2].split()[0] != 'Z'
+            return file.read().rpartition(')')[2].split()
     except OSError:
-        return False
+        return []

@@ -19,6 +19,7 @@ import time
 
 from manageable_snapshots.tests.integration.faults import deployment
 from manageable_snapshots.tests.integration.faults import rig
+from manageable_snapshots.tests.integration.faults import standalone
 from manageable_snapshots.tests.integration import servers
 
 MINUTES = deployment.setting('FAULTS_MINUTES', 3.0)
@@ -52,13 +53,13 @@ def used(pid):
     }
 
 
-class TestEndurance(deployment.TestCase):
+class TestEndurance(standalone.TestCase):
 
     WORKERS = 2
 
     def deploy(self):
         # There is a new one for each message until there are all of them.
-        return deployment.Deployment(
+        return standalone.Deployment(
             self.database_url, servers.url('rabbitmq'), self.WORKERS,
             threads=4)
 

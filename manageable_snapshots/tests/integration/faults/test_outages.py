@@ -21,8 +21,11 @@ import uuid
 
 import sqlalchemy as sa
 
+from manageable_snapshots.tests.integration import cinder
 from manageable_snapshots.tests.integration.faults import deployment
+from manageable_snapshots.tests.integration.faults import in_cinder
 from manageable_snapshots.tests.integration.faults import rig
+from manageable_snapshots.tests.integration.faults import standalone
 from manageable_snapshots.tests.integration import servers
 
 #: seconds; 30 and 90 take a while
@@ -97,9 +100,7 @@ class Clients:
             self._stop.wait(0.1)
 
 
-class TestCase(deployment.TestCase):
-
-    WORKERS = 2
+class Outages:
 
     def survive(self, what, outage):
         """Go on during an outage, and afterwards without a restart.
@@ -131,7 +132,7 @@ class TestCase(deployment.TestCase):
 
     def reasons(self):
         """Why adoptions have failed."""
-        engine = sa.create_engine(self.database_url)
+        engine = sa.create_engine(self.deployment.database_url)
         with engine.connect() as connection:
             reasons = list(connection.scalars(sa.text(
                 "SELECT value FROM snapshot_metadata WHERE deleted = 0 AND"
@@ -140,15 +141,11 @@ class TestCase(deployment.TestCase):
         return reasons
 
 
-class TestBroker(TestCase):
-
-    def deploy(self):
-        self.proxy = self.useFixture(servers.Proxy(servers.url('rabbitmq')))
-        return deployment.Deployment(
-            self.database_url, self.proxy.url, self.WORKERS)
+class Broker(Outages):
+    """:ivar url: the server's"""
 
     def test_it_goes_away(self):
-        port = sa.engine.make_url(servers.url('rabbitmq')).port
+        port = sa.engine.make_url(self.url).port
         pid = rig.listener(port)
         broker = rig.Server(pid, rig.environ(pid)['HOME'],
                             lambda: rig.listens(port))
@@ -157,27 +154,46 @@ class TestBroker(TestCase):
         self.survive('reset', resets(self.proxy))
 
 
-class TestDatabase(TestCase):
+class TestBroker(Broker, standalone.TestCase):
+
+    WORKERS = 2
 
     def deploy(self):
+        self.url = servers.url('rabbitmq')
+        self.proxy = self.useFixture(servers.Proxy(self.url))
+        return standalone.Deployment(
+            self.database_url, self.proxy.url, self.WORKERS)
+
+
+class TestBrokerInCinder(Broker, in_cinder.TestCase):
+
+    def deploy(self):
+        self.url = cinder.stack().transport_url
+        self.proxy = self.useFixture(servers.Proxy(self.url))
+        return in_cinder.Deployment(transport_url=self.proxy.url)
+
+
+class Database(Outages):
+    """:ivar url: the database's"""
+
+    def way(self):
+        """The URL of another way to the database."""
         # Else what was committed may go with the server.
-        execute('SET GLOBAL innodb_flush_log_at_trx_commit = 1')
-        self.addCleanup(execute, 'SET GLOBAL read_only = 0')
-        url = sa.engine.make_url(self.database_url)
+        self.execute('SET GLOBAL innodb_flush_log_at_trx_commit = 1')
+        self.addCleanup(self.execute, 'SET GLOBAL read_only = 0')
+        url = sa.engine.make_url(self.url)
         # The user of the tests may write to a read-only server.
         user = f"'{uuid.uuid4().hex[:8]}'@'127.0.0.1'"
-        execute(f"CREATE USER {user} IDENTIFIED BY 'test'",
-                f'GRANT ALL ON {url.database}.* TO {user}')
-        self.addCleanup(execute, f'DROP USER {user}')
+        self.execute(f"CREATE USER {user} IDENTIFIED BY 'test'",
+                     f'GRANT ALL ON {url.database}.* TO {user}')
+        self.addCleanup(self.execute, f'DROP USER {user}')
         self.proxy = self.useFixture(servers.Proxy(
             url.set(username=user.split("'")[1], password='test')
             .render_as_string(hide_password=False)))
-        return deployment.Deployment(
-            self.database_url, servers.url('rabbitmq'), self.WORKERS,
-            connection=self.proxy.url)
+        return self.proxy.url
 
     def test_it_goes_away(self):
-        port = sa.engine.make_url(servers.url('mariadb')).port
+        port = sa.engine.make_url(self.url).port
         pid = rig.listener(port)
         (data,) = [word.partition('=')[2] for word in rig.command(pid)
                    if word.startswith('--datadir=')]
@@ -186,10 +202,44 @@ class TestDatabase(TestCase):
         self.survive('stopped', database.stopped())
         self.survive('killed', database.killed())
         self.survive('reset', resets(self.proxy))
-        self.survive('read-only', read_only())
+        self.survive('read-only', self.read_only())
+
+    @contextlib.contextmanager
+    def read_only(self):
+        """The database as it is after a failover to a copy of it."""
+        self.execute('SET GLOBAL read_only = 1')
+        try:
+            yield
+        finally:
+            self.execute('SET GLOBAL read_only = 0')
+
+    def execute(self, *statements):
+        engine = sa.create_engine(self.url)
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+        engine.dispose()
 
 
-class TestCeph(TestCase):
+class TestDatabase(Database, standalone.TestCase):
+
+    WORKERS = 2
+
+    def deploy(self):
+        self.url = self.database_url
+        return standalone.Deployment(
+            self.url, servers.url('rabbitmq'), self.WORKERS,
+            connection=self.way())
+
+
+class TestDatabaseInCinder(Database, in_cinder.TestCase):
+
+    def deploy(self):
+        self.url = cinder.stack().database_url
+        return in_cinder.Deployment(connection=self.way())
+
+
+class Ceph(Outages):
 
     def test_it_goes_away(self):
         pool = self.deployment.pool
@@ -201,6 +251,15 @@ class TestCeph(TestCase):
                              lambda: rig.listens(port))
         self.survive('monitor stopped', monitor.stopped())
         self.survive('monitor killed', monitor.killed())
+
+
+class TestCeph(Ceph, standalone.TestCase):
+
+    WORKERS = 2
+
+
+class TestCephInCinder(Ceph, in_cinder.TestCase):
+    pass
 
 
 @contextlib.contextmanager
@@ -219,21 +278,3 @@ def resets(proxy):
     finally:
         done.set()
         thread.join(deployment.PATIENCE)
-
-
-@contextlib.contextmanager
-def read_only():
-    """The database as it is after a failover to a copy of it."""
-    execute('SET GLOBAL read_only = 1')
-    try:
-        yield
-    finally:
-        execute('SET GLOBAL read_only = 0')
-
-
-def execute(*statements):
-    engine = sa.create_engine(servers.url('mariadb'))
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()

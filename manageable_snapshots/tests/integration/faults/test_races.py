@@ -18,6 +18,8 @@ from concurrent import futures
 import sqlalchemy as sa
 
 from manageable_snapshots.tests.integration.faults import deployment
+from manageable_snapshots.tests.integration.faults import in_cinder
+from manageable_snapshots.tests.integration.faults import standalone
 from manageable_snapshots.tests.integration import servers
 
 CLIENTS = 32
@@ -53,7 +55,7 @@ class Race:
             {'error': 0, **rows})
 
     def rows(self):
-        engine = sa.create_engine(self.database_url)
+        engine = sa.create_engine(self.deployment.database_url)
         with engine.connect() as connection:
             statuses = list(connection.scalars(sa.text(
                 'SELECT status FROM snapshots WHERE deleted = 0')))
@@ -61,23 +63,27 @@ class Race:
         return statuses
 
 
-class TestOneWorker(Race, deployment.TestCase):
+class TestOneWorker(Race, standalone.TestCase):
     pass
 
 
-class TestFileLocks(Race, deployment.TestCase):
+class TestInCinder(Race, in_cinder.TestCase):
+    """With the locks of Cinder's own coordination."""
+
+
+class TestFileLocks(Race, standalone.TestCase):
 
     WORKERS = 2
 
 
-class TestSqlLocks(Race, deployment.TestCase):
+class TestSqlLocks(Race, standalone.TestCase):
     """The locks of MariaDB, as workers on several nodes have them."""
 
     WORKERS = 2
 
     def deploy(self):
         url = sa.engine.make_url(self.database_url)
-        return deployment.Deployment(
+        return standalone.Deployment(
             self.database_url, servers.url('rabbitmq'), self.WORKERS,
             url.set(drivername='mysql').render_as_string(
                 hide_password=False))
