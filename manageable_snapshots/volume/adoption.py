@@ -37,7 +37,6 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import datetime
-import hashlib
 import threading
 from typing import Any
 
@@ -45,7 +44,6 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import timeutils
 from sqlalchemy import orm
-from tooz import coordination
 
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
@@ -60,15 +58,12 @@ from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.volume import inventory
+from manageable_snapshots.volume import locks
 from manageable_snapshots.volume import owners
 from manageable_snapshots.volume import rows
 from manageable_snapshots.volume import updates as updates_of_driver
 
 LOG = logging.getLogger(__name__)
-
-#: Lock names are drawn from so many, since the file driver of tooz keeps a
-#: file for each name that was ever used.
-_LOCK_NAMES = 256
 
 #: the row stays ``creating`` then, and is taken up again
 _AWAY = (exception.ServiceUnavailable, exception.BackendTimeout)
@@ -112,20 +107,20 @@ class Adopter:
     :param conf: the configuration
     :param database: where the rows are
     :param driver: the backend
-    :param locks: a started tooz coordinator
+    :param lock_source: tooz's coordinator, or what has its ``get_lock``
     :param notifier: for ``snapshot.manage_existing_snapshot.*``
     :param queue: the backend's name, ``host@backend``, or its cluster's
     :param stock: the inventory that is to show what was adopted
     """
 
     def __init__(self, conf: cfg.ConfigOpts, database: engine.Database,
-                 driver: base.SnapshotDriver, locks: Any,
+                 driver: base.SnapshotDriver, lock_source: Any,
                  notifier: notifications.Notifier, queue: str,
                  stock: inventory.Inventory) -> None:
         self._conf = conf
         self._database = database
         self._driver = driver
-        self._locks = locks
+        self._locks = locks.Locks(conf, lock_source, queue)
         self._notifier = notifier
         self._queue = queue
         self._inventory = stock
@@ -204,12 +199,13 @@ class Adopter:
         """
         # A stock API lets anything pass.
         wanted = None if task.ref is None else reference.parse(task.ref)
-        with contextlib.ExitStack() as locks:
-            locks.enter_context(self._lock(f'volume-{task.volume_id}'))
+        with contextlib.ExitStack() as held:
+            held.enter_context(
+                self._locks.hold(f'volume-{task.volume_id}'))
             if wanted is not None and not self._driver.knows_volumes:
                 # Else a snapshot is one volume's, which is locked.
-                locks.enter_context(
-                    self._lock(f'ref-{reference.key(wanted)}'))
+                held.enter_context(
+                    self._locks.hold(f'ref-{reference.key(wanted)}'))
             claim = self._claim(
                 task, wanted, None if wanted is None else owners.candidate(
                     self._conf, self._driver, wanted))
@@ -447,25 +443,3 @@ class Adopter:
         if payload is not None:
             self._notifier.snapshot(
                 task.context, f'manage_existing_snapshot.{suffix}', payload)
-
-    @contextlib.contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        digest = hashlib.sha256(name.encode()).digest()
-        kind = name.partition('-')[0]
-        lock = self._locks.get_lock(
-            f'manageable-snapshots-{self._queue}-{kind}-'
-            f'{digest[0] % _LOCK_NAMES}'.encode())
-        seconds = self._conf.manageable_snapshots.lock_timeout
-        try:
-            locked = lock.acquire(blocking=seconds)
-        except coordination.ToozError as error:
-            raise exception.ServiceUnavailable(
-                _('The coordination backend is away: %s') % error) from error
-        if not locked:
-            raise exception.ServiceUnavailable(
-                _('Another adoption holds the lock for more than %s '
-                  'seconds.') % seconds)
-        try:
-            yield
-        finally:
-            lock.release()

@@ -53,7 +53,7 @@ class Manager:
     :param host: the backend's name, ``host@backend``
     :param database: where the rows are
     :param driver: the backend
-    :param locks: a started tooz coordinator
+    :param locks: tooz's coordinator, or what has its ``get_lock``
     :param notifier: for notifications
     """
 

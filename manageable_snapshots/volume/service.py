@@ -20,7 +20,6 @@ clean. A backend that hangs holds up none but its own.
 from collections.abc import Callable
 from concurrent import futures
 import functools
-import os
 import threading
 import time
 from typing import Any
@@ -30,8 +29,6 @@ from futurist import periodics
 from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import timeutils
-from stevedore import exception as stevedore_exception
-from tooz import coordination
 
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
@@ -48,6 +45,7 @@ from manageable_snapshots.rpc import server
 from manageable_snapshots.rpc import transport as rpc_transport
 from manageable_snapshots.rpc import versions
 from manageable_snapshots.volume import companions
+from manageable_snapshots.volume import coordinator
 from manageable_snapshots.volume import manager
 
 LOG = logging.getLogger(__name__)
@@ -200,9 +198,10 @@ class Service:
         self._conf = conf
         self._database = database or engine.Database(conf)
         transport = transport or rpc_transport.get_transport(conf)
-        self._locks = _coordinator(conf)
+        self._coordinator = coordinator.Coordinator(conf)
         self.backends = [
-            Backend(conf, name, self._database, transport, self._locks)
+            Backend(conf, name, self._database, transport,
+                    self._coordinator)
             for name in conf.enabled_backends]
         self._periodics: periodics.PeriodicWorker | None = None
         self._thread: threading.Thread | None = None
@@ -216,14 +215,7 @@ class Service:
             database will not do
         """
         schema.check_if_there(self._database, inserts=schema.WORKING)
-        try:
-            self._locks.start()
-        except coordination.ToozError as error:
-            raise exception.ConfigurationError(
-                option='backend_url', group='coordination',
-                reason=str(error)) from error
-        except ValueError:
-            raise _no_coordination_url() from None
+        self._coordinator.start()
         for backend in self.backends:
             backend.set_up()
         for backend in self.backends:
@@ -266,7 +258,7 @@ class Service:
             for backend in self.backends]
         answered = all([stop.result() for stop in stops])
         finished = all([backend.finish(left()) for backend in self.backends])
-        self._locks.stop()
+        self._coordinator.stop()
         return answered and finished
 
     def _chores(self) -> list[Any]:
@@ -333,25 +325,3 @@ def _in_a_thread(function: Callable[[], Any]) -> futures.Future[Any]:
     # A daemon: the process must be able to end while the backend hangs.
     threading.Thread(target=run, name='backend', daemon=True).start()
     return future
-
-
-def _coordinator(conf: cfg.ConfigOpts) -> Any:
-    try:
-        return coordination.get_coordinator(
-            conf.coordination.backend_url,
-            f'{conf.host}-{os.getpid()}'.encode())
-    except (coordination.ToozError, stevedore_exception.NoMatches,
-            ImportError) as error:
-        raise exception.ConfigurationError(
-            option='backend_url', group='coordination',
-            reason=str(error)) from error
-    except ValueError:
-        raise _no_coordination_url() from None
-
-
-def _no_coordination_url() -> exception.ConfigurationError:
-    # A part of its password may have been taken for the port: the error of
-    # who did so would tell it.
-    return exception.ConfigurationError(
-        option='backend_url', group='coordination',
-        reason=_('it is not the URL of a coordination backend'))

@@ -14,8 +14,9 @@
 
 Where one is, an environment variable says:
 ``MANAGEABLE_SNAPSHOTS_TEST_MARIADB_URL`` and ``..._POSTGRESQL_URL`` are
-SQLAlchemy URLs whose user may create databases. A test whose server has none
-is skipped; with ``MANAGEABLE_SNAPSHOTS_TEST_STRICT`` set it fails.
+SQLAlchemy URLs whose user may create databases, ``..._RABBITMQ_URL`` is one of
+oslo.messaging, ``..._ETCD_URL`` one of tooz. A test whose server has none is
+skipped; with ``MANAGEABLE_SNAPSHOTS_TEST_STRICT`` set it fails.
 """
 
 import contextlib

@@ -132,7 +132,6 @@ OTHERS = frozenset((
     f'{_WORKER}._adopt',
     f'{_WORKER}._before_the_rename',
     f'{_WORKER}._creating',
-    f'{_WORKER}._lock',
     f'{_WORKER}._on_backend',
     f'{_WORKER}._outcome',
     f'{_WORKER}._payload',

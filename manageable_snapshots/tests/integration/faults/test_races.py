@@ -87,3 +87,14 @@ class TestSqlLocks(Race, standalone.TestCase):
             self.database_url, servers.url('rabbitmq'), self.WORKERS,
             url.set(drivername='mysql').render_as_string(
                 hide_password=False))
+
+
+class TestEtcdLocks(Race, deployment.TestCase):
+    """Those of etcd, which have to be renewed."""
+
+    WORKERS = 2
+
+    def deploy(self):
+        return deployment.Deployment(
+            self.database_url, servers.url('rabbitmq'), self.WORKERS,
+            servers.url('etcd'))

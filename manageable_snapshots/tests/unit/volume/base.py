@@ -113,6 +113,7 @@ class _Lock:
 
     def release(self):
         self._lock.release()
+        return True
 
 
 class Notifier:

@@ -419,6 +419,26 @@ class PutOffTest(AdoptionTestCase):
         self.adopt(snapshot_id)
         self.assertEqual('creating', self.row(snapshot_id).status)
 
+    def test_a_coordination_backend_that_goes_away_meanwhile_is_no_error(self):
+        def get_lock(name):
+            lock = base.Locks().get_lock(name)
+
+            def release():
+                raise coordination.ToozConnectionError('no etcd')
+            lock.release = release
+            return lock
+
+        self.locks.get_lock = get_lock
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+        self.assertEqual('manage_existing_snapshot.end',
+                         self.notifier.events[-1])
+        other = self.accepted(self.volume_id)
+        self.adopt(other)
+        self.assertEqual('creating', self.row(other).status)
+
     def test_a_backend_that_is_away_puts_it_off(self):
         self.hold(self.volume_id)
         snapshot_id = self.accepted(self.volume_id)
