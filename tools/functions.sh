@@ -104,7 +104,7 @@ virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
 }
 
 tests_ready() {  # the project and what its tests need, in .venv
-    virtualenv "$ROOT/.venv" -e "$ROOT[mysql,postgresql]" \
+    virtualenv "$ROOT/.venv" -e "$ROOT[mysql,postgresql,etcd]" \
         -r "$ROOT/test-requirements.txt"
 }
 

@@ -89,12 +89,12 @@ class TestSqlLocks(Race, standalone.TestCase):
                 hide_password=False))
 
 
-class TestEtcdLocks(Race, deployment.TestCase):
+class TestEtcdLocks(Race, standalone.TestCase):
     """Those of etcd, which have to be renewed."""
 
     WORKERS = 2
 
     def deploy(self):
-        return deployment.Deployment(
+        return standalone.Deployment(
             self.database_url, servers.url('rabbitmq'), self.WORKERS,
             servers.url('etcd'))
