@@ -94,6 +94,17 @@ def listens(port: int) -> bool:
         return False
 
 
+def server(port: int, option: str) -> Server:
+    """The server that listens on a port.
+
+    :param option: of its command, that says where its data is
+    """
+    pid = listener(port)
+    (data,) = [word.partition('=')[2] for word in command(pid)
+               if word.startswith(f'{option}=')]
+    return Server(pid, os.path.dirname(data), lambda: listens(port))
+
+
 def command(pid: int) -> list[str]:
     return _strings(f'/proc/{pid}/cmdline')
 

@@ -193,12 +193,8 @@ class Database(Outages):
         return self.proxy.url
 
     def test_it_goes_away(self):
-        port = sa.engine.make_url(self.url).port
-        pid = rig.listener(port)
-        (data,) = [word.partition('=')[2] for word in rig.command(pid)
-                   if word.startswith('--datadir=')]
-        database = rig.Server(pid, os.path.dirname(data),
-                              lambda: rig.listens(port))
+        database = rig.server(
+            sa.engine.make_url(self.url).port, '--datadir')
         self.survive('stopped', database.stopped())
         self.survive('killed', database.killed())
         self.survive('reset', resets(self.proxy))
@@ -237,6 +233,49 @@ class TestDatabaseInCinder(Database, in_cinder.TestCase):
     def deploy(self):
         self.url = cinder.stack().database_url
         return in_cinder.Deployment(connection=self.way())
+
+
+class TestCoordination(Outages, standalone.TestCase):
+
+    WORKERS = 2
+
+    def deploy(self):
+        # A short time for each request of its, and a longer one for locks.
+        return standalone.Deployment(
+            self.database_url, servers.url('rabbitmq'), self.WORKERS,
+            f"{servers.url('etcd')}&timeout=2&lock_timeout=10")
+
+    def setUp(self):
+        super().setUp()
+        self.etcd = rig.server(
+            sa.engine.make_url(servers.url('etcd')).port, '--data-dir')
+
+    def assert_calm(self):
+        """What is expected is no reason for a traceback."""
+        for worker in self.deployment.workers:
+            self.assertNotIn('Traceback', worker.log)
+
+    def test_it_goes_away(self):
+        self.survive('stopped', self.etcd.stopped())
+        self.survive('killed', self.etcd.killed())
+        self.assert_calm()
+
+    def test_workers_start_without_it(self):
+        foreign = self.deployment.foreign(2, 5)
+        for outage in self.etcd.stopped(), self.etcd.killed():
+            asked, foreign = foreign[:5], foreign[5:]
+            with outage:
+                old = list(self.deployment.workers)
+                for worker in old:
+                    self.assertEqual(0, worker.stop(), worker.log)
+                for worker in [self.deployment.begin(each) for each in old]:
+                    worker.logged('is ready')
+                for each in asked:
+                    self.assertEqual(202, self.deployment.insist(each))
+                self.deployment.workers[0].logged('is put off')
+            self.assert_sound()
+            self.assert_adopted(asked)
+        self.assert_calm()
 
 
 class Ceph(Outages):
