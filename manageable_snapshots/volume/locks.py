@@ -61,7 +61,9 @@ class Locks:
             yield
         finally:
             # What was done meanwhile is done, whether this succeeds or not.
-            self._release(lock)
+            if not self._release(lock):
+                LOG.warning('A lock of %s is not released yet: the '
+                            'coordination backend is away.', self._queue)
 
     def _acquire(self, name: str) -> Any:
         digest = hashlib.sha256(name.encode()).digest()
@@ -93,11 +95,9 @@ class Locks:
         """
         try:
             if not lock.release():
-                LOG.warning('A lock of %s ran out while an adoption held it.',
+                LOG.warning('A lock of %s was gone before it was released.',
                             self._queue)
-        except coordinator.AWAY as error:
-            LOG.warning('A lock of %s is not released yet: %s', self._queue,
-                        coordinator.reason(error))
+        except coordinator.AWAY:
             self._unreleased.append(lock)
             return False
         except Exception as error:
