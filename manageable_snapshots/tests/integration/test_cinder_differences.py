@@ -29,10 +29,6 @@ from manageable_snapshots.tests.integration import cinder
 #: seconds within which an answer comes though somebody is away
 TIMEOUT = 5
 
-#: more of them where there is time
-ALL = 'MANAGEABLE_SNAPSHOTS_TEST_ALL' in os.environ
-ADOPTIONS, KILLS = (360, 24) if ALL else (60, 3)
-
 OUTAGES = f"""
 [manageable_snapshots]
 inventory_max_age = 0
@@ -367,26 +363,6 @@ class OutagesTest(cinder.TestCase):
             'GET', f'os-quota-sets/{project}?usage=True')[1]['quota_set']
         return {name: (quotas[name]['in_use'], quotas[name]['reserved'])
                 for name in ('snapshots', 'gigabytes')}
-
-    def test_the_worker_is_killed_again_and_again(self):
-        volume_id = self.stack.volume()
-        names = [f'old-{number}' for number in range(ADOPTIONS)]
-        self.stack.put(volume_id, *names)
-        waiting = collections.deque(names)
-        adopted = []
-        for kill in range(KILLS):
-            for _number in range(ADOPTIONS // KILLS):
-                name = waiting.popleft()
-                status, snapshot = self.stack.adopt(
-                    volume_id, {'source-name': name})
-                self.assertEqual(202, status, snapshot)
-                adopted.append(snapshot['id'])
-            self.stack.rig('kill', 'volume')
-            self.stack.rig('start', 'volume')
-        for snapshot_id in adopted:
-            self.stack.wait('snapshot', snapshot_id, 'available')
-        self.assertEqual({f'snapshot-{each}' for each in adopted},
-                         self.stack.held(volume_id))
 
 
 class WrongOptionTest(cinder.TestCase):

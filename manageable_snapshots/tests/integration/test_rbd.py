@@ -291,15 +291,13 @@ class TestScan(RBDTestCase):
     def test_names_that_repeat(self):
         names = [f'daily-{number}' for number in range(10)]
         volumes = {row.name: row for row in (
-            self.volume(*names, size=units.Mi) for _number in range(300))}
-        started = time.monotonic()
+            self.volume(*names, size=units.Mi) for _number in range(40))}
         entries = list(self.driver.scan([]))
-        print('scanned 3,000 in', time.monotonic() - started, 's')
         listed = [(entry.source_reference['source-name'],
                    entry.reference['source-name']) for entry in entries]
         self.assertCountEqual(
             [(volume, name) for volume in volumes for name in names], listed)
-        for entry in random.sample(entries, 50):
+        for entry in random.sample(entries, 20):
             volume = volumes[entry.source_reference['source-name']]
             before = self.data(volume.name, entry.reference['source-name'])
             row = self.adopt(volume, entry.reference)

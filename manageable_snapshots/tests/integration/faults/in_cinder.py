@@ -37,6 +37,7 @@ class Service:
 
     :param stack: the Cinder
     :param name: ``api`` or ``volume``
+    :ivar pids: the ids of those processes
     """
 
     def __init__(self, stack: cinder.Stack, name: str) -> None:
@@ -44,8 +45,8 @@ class Service:
         self._name = name
         with open(os.path.join(stack.folder, name, 'pid')) as file:
             self._pid = int(file.read())
-        self._children = rig.children(self._pid)
-        self._number = len(self._children)
+        self.pids = rig.children(self._pid)
+        self._number = len(self.pids)
 
     @property
     def log(self) -> str:
@@ -53,24 +54,24 @@ class Service:
 
     def runs(self) -> bool:
         """Whether its processes are those that it began with."""
-        return rig.children(self._pid) == self._children
+        return rig.children(self._pid) == self.pids
 
     def kill(self) -> None:
         """Kill one of them."""
         with contextlib.suppress(ProcessLookupError):
-            os.kill(min(self._children), signal.SIGKILL)
+            os.kill(min(self.pids), signal.SIGKILL)
         self.wait()
 
     def wait(self) -> None:
         """Until one of them has ended."""
         deployment.wait_for(
-            lambda: self._children - rig.children(self._pid))
+            lambda: self.pids - rig.children(self._pid))
 
     def replace(self) -> None:
         """Wait until there are as many as there were."""
         def are_there() -> bool:
-            self._children = rig.children(self._pid)
-            return len(self._children) == self._number
+            self.pids = rig.children(self._pid)
+            return len(self.pids) == self._number
 
         deployment.wait_for(are_there)
 

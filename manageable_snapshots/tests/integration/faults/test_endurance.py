@@ -18,6 +18,7 @@ import threading
 import time
 
 from manageable_snapshots.tests.integration.faults import deployment
+from manageable_snapshots.tests.integration.faults import in_cinder
 from manageable_snapshots.tests.integration.faults import rig
 from manageable_snapshots.tests.integration.faults import standalone
 from manageable_snapshots.tests.integration import servers
@@ -53,15 +54,8 @@ def used(pid):
     }
 
 
-class TestEndurance(standalone.TestCase):
-
-    WORKERS = 2
-
-    def deploy(self):
-        # There is a new one for each message until there are all of them.
-        return standalone.Deployment(
-            self.database_url, servers.url('rabbitmq'), self.WORKERS,
-            threads=4)
+class Endurance:
+    """A worker is killed again and again, and others live on."""
 
     def test_nothing_grows(self):
         end = time.monotonic() + MINUTES * 60
@@ -70,14 +64,14 @@ class TestEndurance(standalone.TestCase):
         threads = [threading.Thread(target=self.client, daemon=True,
                                     args=(volume_id, stop, failures))
                    for volume_id in self.deployment.volumes(CLIENTS)]
-        watched = [self.deployment.api, self.deployment.workers[1]]
-        samples = {process: [] for process in watched}
+        watched = self.watched()
+        samples = {pid: [] for pid in watched}
         for thread in threads:
             thread.start()
         next_kill = time.monotonic() + PAUSE
         while time.monotonic() < end and not failures:
-            for process in watched:
-                samples[process].append(used(process.pid))
+            for pid in watched:
+                samples[pid].append(used(pid))
             if time.monotonic() >= next_kill:
                 next_kill += PAUSE
                 victim = self.deployment.workers[0]
@@ -90,8 +84,8 @@ class TestEndurance(standalone.TestCase):
         self.assertEqual([], failures)
         self.assert_sound()
         self.assert_adopted(list(self.deployment.ledger.foreign.values()))
-        for process in watched:
-            self.assertEqual({}, grown(samples[process]))
+        for pid in watched:
+            self.assertEqual({}, grown(samples[pid]))
 
     def client(self, volume_id, stop, failures):
         kept = collections.deque()
@@ -130,6 +124,26 @@ class TestEndurance(standalone.TestCase):
             return False
         del ledger.foreign[foreign.key]
         return True
+
+
+class TestEndurance(Endurance, standalone.TestCase):
+
+    WORKERS = 2
+
+    def deploy(self):
+        # There is a new one for each message until there are all of them.
+        return standalone.Deployment(
+            self.database_url, servers.url('rabbitmq'), self.WORKERS,
+            threads=4)
+
+    def watched(self):
+        return [self.deployment.api.pid, self.deployment.workers[1].pid]
+
+
+class TestEnduranceInCinder(Endurance, in_cinder.TestCase):
+
+    def watched(self):
+        return self.deployment.api.pids
 
 
 def grown(samples):
