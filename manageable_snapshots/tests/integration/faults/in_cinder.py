@@ -17,6 +17,7 @@ that started it sees to.
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -94,6 +95,9 @@ class Deployment(deployment.Deployment):
         self._file = self._stack.configuration
 
     def _setUp(self) -> None:
+        # Clients tell each request in detail: more than results can have
+        # attached, after some minutes.
+        self.useFixture(fixtures.FakeLogger(level=logging.INFO))
         self.armed = os.path.join(self._stack.folder, 'armed')
         shutil.rmtree(self.armed, ignore_errors=True)
         os.mkdir(self.armed)
