@@ -365,6 +365,26 @@ class OutagesTest(cinder.TestCase):
                 for name in ('snapshots', 'gigabytes')}
 
 
+class LeftBehindTest(cinder.TestCase):
+    """What Cinder's own volume service has not lived to adopt."""
+
+    PARTS = ('filter',)
+
+    def test_ours_takes_it_up(self):
+        volume_id = self.stack.volume()
+        self.stack.put(volume_id, 'old')
+        self.stack.rig('kill', 'volume')
+        status, snapshot = self.stack.adopt(volume_id, {'source-name': 'old'})
+        self.assertEqual(202, status, snapshot)
+        # The message goes with the broker.
+        self.stack.rig('kill', 'rabbitmq')
+        self.stack.rig('start', 'rabbitmq')
+        self.stack.load('filter', 'manager')
+        self.stack.wait('snapshot', snapshot['id'], 'available')
+        self.assertEqual({f'snapshot-{snapshot["id"]}'},
+                         self.stack.held(volume_id))
+
+
 class WrongOptionTest(cinder.TestCase):
 
     CONF = """

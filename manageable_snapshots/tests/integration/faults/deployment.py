@@ -43,6 +43,16 @@ DATABASE_TIMEOUT = 2
 RECOVERY_INTERVAL = 1
 OP_TIMEOUT = 5
 
+#: of the configuration file
+OPTIONS = f"""
+[manageable_snapshots]
+recovery_interval = {RECOVERY_INTERVAL}
+rpc_timeout = {RPC_TIMEOUT}
+list_timeout = {OP_TIMEOUT}
+db_timeout = {DATABASE_TIMEOUT}
+inventory_max_age = 0
+"""
+
 
 def setting(name: str, default: Any) -> Any:
     """How much is done, where the environment says so.

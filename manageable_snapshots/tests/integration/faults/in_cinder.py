@@ -110,12 +110,7 @@ class Deployment(deployment.Deployment):
             conf=f"""
 [DEFAULT]
 transport_url = {self._transport_url}
-[manageable_snapshots]
-recovery_interval = {deployment.RECOVERY_INTERVAL}
-rpc_timeout = {deployment.RPC_TIMEOUT}
-list_timeout = {deployment.OP_TIMEOUT}
-db_timeout = {deployment.DATABASE_TIMEOUT}
-inventory_max_age = 0
+{deployment.OPTIONS}
 [database]
 connection = {self._connection}
 [ceph]

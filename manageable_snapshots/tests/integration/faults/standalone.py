@@ -104,12 +104,7 @@ executor_thread_pool_size = {self._threads}
 quota_snapshots = -1
 quota_gigabytes = -1
 report_interval = 2
-[manageable_snapshots]
-recovery_interval = {deployment.RECOVERY_INTERVAL}
-rpc_timeout = {deployment.RPC_TIMEOUT}
-list_timeout = {deployment.OP_TIMEOUT}
-db_timeout = {deployment.DATABASE_TIMEOUT}
-inventory_max_age = 0
+{deployment.OPTIONS}
 [coordination]
 backend_url = {self._backend_url or f'file://{self._folder}'}
 [database]

@@ -122,6 +122,26 @@ class TestStepsInCinder(Steps, in_cinder.TestCase):
                 if step.is_in_cinder and side in SIDES_IN_CINDER]
 
 
+class TestUnknownWorker(standalone.TestCase):
+    """An API that has never heard of the worker, which dies twice."""
+
+    def test_what_was_accepted_is_not_forgotten(self):
+        [foreign] = self.deployment.foreign(1, 1)
+        [worker] = self.deployment.workers
+        worker.kill()
+        self.deployment.api.kill()
+        self.deployment.restart(self.deployment.api)
+        # Its queue is still there.
+        self.assertEqual(202, self.deployment.insist(foreign))
+        path = points.arm(self.deployment.armed, points.ACCEPT, 'before')
+        worker = self.deployment.begin(worker)
+        deployment.wait_for(lambda: not os.path.exists(path))
+        worker.wait()
+        self.deployment.restart(worker)
+        self.assert_sound()
+        self.assert_adopted([foreign])
+
+
 class Random:
     """SIGKILL at any moment of a run of adoptions."""
 
