@@ -201,9 +201,11 @@ class Deployment(fixtures.Fixture):
                 time.sleep(0.1)
 
     def settle(self) -> None:
-        """Wait until no adoption is under way."""
+        """Wait until no adoption is under way, while there are fewer of them."""
         try:
-            wait_for(lambda: not invariants.creating(self.database_url), 60)
+            while left := len(invariants.creating(self.database_url)):
+                wait_for(lambda: len(
+                    invariants.creating(self.database_url)) < left, 60)
         except AssertionError:
             raise AssertionError('\n'.join(
                 [*invariants.creating(self.database_url),
