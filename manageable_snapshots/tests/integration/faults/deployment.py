@@ -201,7 +201,7 @@ class Deployment(fixtures.Fixture):
                 time.sleep(0.1)
 
     def settle(self) -> None:
-        """Wait until no adoption is under way, while there are fewer of them."""
+        """Wait until no adoption is under way, as long as some end."""
         try:
             while left := len(invariants.creating(self.database_url)):
                 wait_for(lambda: len(
