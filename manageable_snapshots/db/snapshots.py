@@ -171,13 +171,18 @@ def fetch_reference(session: orm.Session, snapshot_id: str) -> bool:
     text = ''.join(session.scalars(
         sa.select(models.SnapshotMetadata.value).where(
             models.SnapshotMetadata.snapshot_id == snapshot_id,
+            models.SnapshotMetadata.deleted,
             models.SnapshotMetadata.key.startswith(
                 _ASIDE_KEY, autoescape=True))
         .order_by(models.SnapshotMetadata.key)))
-    return _leave_creating(
-        session, snapshot_id, CREATING, *_IS_ASIDE, progress=_CLAIMED,
-        **(_columns(json.loads(text)) if text
-           else {'provider_id': _TOO_LONG}))
+    try:
+        columns = _columns(json.loads(text))
+    except (ValueError, RecursionError):
+        # Nothing, as it was too long, or a user has deleted metadata of
+        # such a key.
+        columns = {'provider_id': _TOO_LONG}
+    return _leave_creating(session, snapshot_id, CREATING, *_IS_ASIDE,
+                           progress=_CLAIMED, **columns)
 
 
 def has_reference(snapshot: models.Snapshot) -> bool:

@@ -169,6 +169,29 @@ class ReferenceTestCase(base.TestCase):
             self.assertTrue(snapshots.is_claimed(row))
             self.assertEqual({}, self._metadata(row.id))
 
+    def test_metadata_of_the_user_are_not_what_was_set_aside(self):
+        row = self.add_snapshot(reference=REFERENCE, aside=True)
+        with self.database.writer(self.context) as session:
+            query.add_metadata(
+                session, models.SnapshotMetadata,
+                {'manageable_snapshots_ref_99999': 'x'}, snapshot_id=row.id)
+        self.assertTrue(self._fetch(row.id))
+        self.assertEqual(REFERENCE, snapshots.recorded_reference(
+            self.find(models.Snapshot, row.id)))
+
+    def test_what_a_user_has_spoilt_is_lost_and_nothing_else(self):
+        for text in 'x', '[' * 255:
+            row = self.add_snapshot(reference=REFERENCE, aside=True)
+            with self.database.writer(self.context) as session:
+                session.add_all(models.SnapshotMetadata(
+                    snapshot_id=row.id, value=text, deleted=True,
+                    key=f'manageable_snapshots_ref_{number:03}')
+                    for number in range(-500, 0))
+            self.assertTrue(self._fetch(row.id))
+            row = self.find(models.Snapshot, row.id)
+            self.assertTrue(snapshots.is_claimed(row))
+            self.assertIsNone(snapshots.recorded_reference(row))
+
     def test_too_long_to_be_set_aside(self):
         row = self.add_snapshot(reference='x' * 6000, aside=True)
         self.assertTrue(self._fetch(row.id))
