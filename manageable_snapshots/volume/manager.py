@@ -120,12 +120,16 @@ class Manager:
                 self._adopter.give_up(task)
 
     def _fetch_references(self) -> None:
-        """Have recorded what the API took for an adoption of Cinder's own."""
+        """Have recorded what the API took for an adoption of Cinder's own.
+
+        Of no more than can wait in memory: a start waits for this.
+        """
+        own = self._conf.manageable_snapshots
         context = request_context.get_admin_context()
         with self._database.reader(context) as session:
             aside = [row.id for row in snapshots.creating_on(
-                session, self._host, aside=True,
-                older_than=self._conf.manageable_snapshots.rpc_timeout)]
+                session, self._host, aside=True, older_than=own.rpc_timeout,
+                limit=own.adoption_backlog)]
         for snapshot_id in aside:
             with self._database.writer(context) as session:
                 snapshots.fetch_reference(session, snapshot_id)

@@ -188,6 +188,16 @@ class ManageTest(ManagerTestCase):
         self.assertIn('too long', self.metadata(
             snapshot_id)[snapshots.ERROR_KEY])
 
+    def test_more_than_can_wait_is_taken_up_in_turns(self):
+        self.conf.set_override('adoption_backlog', 2, 'manageable_snapshots')
+        ids = [self.set_aside() for _ in range(3)]
+        left = []
+        while statuses := [each for each in ids
+                           if self.row(each).status == 'creating']:
+            left.append(len(statuses))
+            self.manager.resume()
+        self.assertEqual([3, 1], left)
+
     def test_what_was_set_aside_just_now_is_left_to_its_message(self):
         self.hold(self.volume_id)
         snapshot_id = self.set_aside()
