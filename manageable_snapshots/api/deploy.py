@@ -42,6 +42,7 @@ from manageable_snapshots.db import schema
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import policies
+from manageable_snapshots.policies import check
 from manageable_snapshots.rpc import client
 from manageable_snapshots.rpc import transport as rpc_transport
 
@@ -81,11 +82,12 @@ def load_app(conf: cfg.ConfigOpts, database: engine.Database | None = None,
     :param conf: the configuration, read already
     :param database: None: as configured
     :param transport: None: as configured
-    :raises ConfigurationError: an option is missing or wrong, or the
-        database will not do
+    :raises ConfigurationError: an option is missing or wrong, a policy file
+        cannot be used, or the database will not do
     """
     path = _paste_config(conf)
     _set_defaults(conf)
+    check.warn(conf)
     database = database or engine.Database(conf)
     schema.check_if_there(database)
     token = _parts.set(_Parts(

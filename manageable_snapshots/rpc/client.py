@@ -352,7 +352,8 @@ class VolumeClient:
             raise
         except Exception as error:
             LOG.error('A request was not handed over within %d seconds: '
-                      '%s: %s', seconds, type(error).__name__, error)
+                      '%s: %s', seconds, type(error).__name__, error,
+                      exc_info=exception.is_unexpected(error))
             raise exception.ServiceUnavailable() from None
 
     def _reach_broker(self, deadline: float) -> None:
@@ -408,7 +409,8 @@ class VolumeClient:
             raise
         except Exception as error:
             LOG.error('%s did not answer: %s: %s', queue,
-                      type(error).__name__, error)
+                      type(error).__name__, error,
+                      exc_info=exception.is_unexpected(error))
             if time.monotonic() - started >= seconds:
                 raise exception.BackendTimeout(
                     host=queue, seconds=seconds) from None

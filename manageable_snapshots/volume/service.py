@@ -164,7 +164,8 @@ class Backend:
             stats = self._driver.get_volume_stats(refresh=True)
         except Exception as error:
             LOG.warning('Backend %s does not say what it offers: %s',
-                        self.host, error)
+                        self.host, error,
+                        exc_info=exception.is_unexpected(error))
         else:
             self._scheduler.update_service_capabilities(self.host, stats)
 

@@ -264,9 +264,8 @@ def _delete(app: Any, req: request.Request, snapshot_id: str, *,
     except Exception:
         if _stop_deletion(app, req.context, snapshot_id, message.status):
             raise
-    LOG.info('Snapshot %(snapshot)s is to be %(done)s.',
-             {'snapshot': snapshot_id,
-              'done': 'let go of' if unmanage_only else 'deleted'})
+    LOG.info('%s snapshot %s.',
+             'Unmanaging' if unmanage_only else 'Deleting', snapshot_id)
     return responses.accepted()
 
 
