@@ -13,7 +13,6 @@
 """What ``upgrade check`` looks at in Cinder as well as without it."""
 
 from collections.abc import Collection
-import logging
 
 from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
@@ -23,9 +22,6 @@ from manageable_snapshots.conf import secrecy
 from manageable_snapshots.conf import unknown
 from manageable_snapshots import exception
 from manageable_snapshots.policies import check
-
-# The result has what oslo.policy would print besides, with a traceback.
-logging.getLogger('oslo_policy').addHandler(logging.NullHandler())
 
 
 def configuration(conf: cfg.ConfigOpts, *, in_cinder: bool,

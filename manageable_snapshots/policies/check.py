@@ -16,10 +16,13 @@ oslo.policy ignores a rule that nobody asks for, and denies what it cannot
 parse.
 """
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Set
+import contextlib
 import difflib
+import logging
 import os
 import re
 from typing import Any
@@ -27,6 +30,7 @@ from typing import Any
 from oslo_config import cfg
 from oslo_policy import policy
 
+from manageable_snapshots.conf import host
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import policies
@@ -41,7 +45,7 @@ _CINDERS = 'snapshot_extension:snapshot_actions:update_snapshot_status'
 
 #: difflib's ratio at which a name is taken for a misspelt one. In Cinder it
 #: must tell apart snapshot_extension:list_manageable and volume_extension's.
-_SIMILAR = 0.7
+_SIMILAR = 0.8
 _SIMILAR_IN_CINDER = 0.9
 
 #: what may stand beside a check in a rule
@@ -49,16 +53,18 @@ _BETWEEN = re.compile(r'[\s()\[\],\'"]+')
 
 
 def warn(conf: cfg.ConfigOpts) -> None:
-    """Log each mistake as a warning.
+    """Log each mistake as a warning, once in the process.
+
+    With Cinder's configuration the files are Cinder's too.
 
     :raises ConfigurationError: a file cannot be used at all
     """
-    for sentence in mistakes(conf, in_cinder=False):
+    for sentence in mistakes(conf, in_cinder=host.is_hosts(conf)):
         starting.warn_once(sentence)
 
 
 def warn_in_cinder(conf: cfg.ConfigOpts) -> None:
-    """Log each mistake in the extension's rules as a warning.
+    """Log each mistake in the extension's rules as a warning, once.
 
     Cinder has read the files too; what becomes of its process is its matter.
     """
@@ -82,8 +88,9 @@ def mistakes(conf: cfg.ConfigOpts, *, in_cinder: bool) -> list[str]:
              'does not exist.' for option, name in _missing(conf)]
     rules = {name: (file, value) for option, file in _files(conf)
              for name, value in _read(option, file).items()}
-    checks = {name: policy.RuleDefault(name, value).check
-              for name, (_file, value) in rules.items()}
+    with _quietly():
+        checks = {name: policy.RuleDefault(name, value).check
+                  for name, (_file, value) in rules.items()}
     defaults = [] if in_cinder else policies.list_rules()
     references = {
         name: set(_references(check)) for name, check in [
@@ -109,6 +116,21 @@ def mistakes(conf: cfg.ConfigOpts, *, in_cinder: bool) -> list[str]:
         if _is_cyclic(name, references):
             found.append(f'P{where} refers to itself.')
     return found
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep oslo.policy from logging, with a traceback, what it cannot parse.
+
+    It does so when an enforcer reads the files.
+    """
+    log = logging.getLogger('oslo_policy')
+    level = log.level
+    log.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _wrong(value: Any, check: Any, undefined: Set[str]) -> Iterator[str]:
@@ -231,7 +253,7 @@ def _read(option: str, path: str) -> dict[str, Any]:
         raise _unusable(option, path, _('it does not consist of "rule": '
                                         '"check"'))
     for name, value in rules.items():
-        if value and not isinstance(value, (str, list)):
+        if value and not isinstance(value, Iterable):
             raise _unusable(
                 option, path, _('the rule %s is not a string') % name)
     return {str(name): value for name, value in rules.items()}
