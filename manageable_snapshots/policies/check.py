@@ -96,25 +96,17 @@ def mistakes(conf: cfg.ConfigOpts, *, in_cinder: bool) -> list[str]:
         name: set(_references(check)) for name, check in [
             *((rule.name, rule.check) for rule in defaults),
             *checks.items()]}
-    known = (_in_cinder() if in_cinder else
-             {name for rule in defaults for name in _names(rule)})
+    known = _in_cinder() if in_cinder else {rule.name for rule in defaults}
     aliases = {conf.oslo_policy.policy_default_rule}.union(
         *references.values())
     for name, (file, value) in rules.items():
         if in_cinder and not _is_the_extensions(name, known):
             continue
-        where = f'olicy rule {name} in {file}'
-        if name not in known and name not in aliases:
-            meant = _nearest(name, known, _SIMILAR)
-            found.append(f'Unknown p{where}: it is ignored.'
-                         + (f' Did you mean {meant}?' if meant else ''))
-            continue
-        undefined = (set() if in_cinder
-                     else references[name] - references.keys())
-        found += [f'P{where} {wrong}' for wrong in _wrong(
-            value, checks[name], undefined)]
-        if _is_cyclic(name, references):
-            found.append(f'P{where} refers to itself.')
+        if name in known or name in aliases:
+            wrong = _wrong(name, value, checks[name], references, in_cinder)
+        else:
+            wrong = _unknown(name, known)
+        found += [f'Policy rule {name} in {file} {each}' for each in wrong]
     return found
 
 
@@ -133,16 +125,27 @@ def _quietly() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _wrong(value: Any, check: Any, undefined: Set[str]) -> Iterator[str]:
-    """What is wrong with one rule, as predicates."""
+def _unknown(name: str, known: Set[str]) -> Iterator[str]:
+    meant = _nearest(name, known, _SIMILAR)
+    yield ('is unknown: it is ignored.'
+           + (f' Did you mean {meant}?' if meant else ''))
+
+
+def _wrong(name: str, value: Any, check: Any,
+           references: Mapping[str, Set[str]],
+           in_cinder: bool) -> Iterator[str]:
+    """What is wrong with a rule that is known, as predicates."""
     if not value and not isinstance(value, (str, list)):
         yield ('has no text and allows every request; "@" says so, "!" '
                'denies.')
     denied = sum(str(leaf) == '!' for leaf in _leaves(check))
     if denied > _BETWEEN.split(str(value)).count('!'):
         yield 'cannot be parsed; what is not understood denies.'
-    for name in sorted(undefined):
-        yield f'refers to the rule {name}, which is not defined.'
+    if not in_cinder:
+        for each in sorted(references[name] - references.keys()):
+            yield f'refers to the rule {each}, which is not defined.'
+    if _is_cyclic(name, references):
+        yield 'refers to itself.'
 
 
 def _in_cinder() -> set[str]:
@@ -157,13 +160,6 @@ def _is_the_extensions(name: str, known: Set[str]) -> bool:
 def _nearest(name: str, known: Set[str], ratio: float) -> str | None:
     return next(iter(difflib.get_close_matches(
         name, sorted(known), 1, ratio)), None)
-
-
-def _names(rule: policy.RuleDefault) -> Iterator[str]:
-    """The name of a rule, and the one that it had."""
-    yield rule.name
-    if rule.deprecated_rule is not None:
-        yield rule.deprecated_rule.name
 
 
 def _leaves(check: Any) -> Iterator[Any]:

@@ -242,7 +242,7 @@ osapi_volume_listen_port = 0
                   r'\[manageable_snapshots\].*')
         self.assertEqual(0, self.serve(
             api.main, ['--config-file', self.path],
-            option + r'WARNING.* Unknown policy rule volume:creat in .*'
+            option + r'WARNING.* Policy rule volume:creat in .*'
             r'Did you mean volume:create\?.*Listening on ',
             lambda match: None))
 

@@ -164,8 +164,8 @@ class InCinderTest(base.TestCase):
         self.write('"backup:creat": "@"\n"snapshot_extension:manage": "@"\n',
                    'policy.yaml')
         self.assertFound(
-            1, 'Policy', 'Unknown policy rule snapshot_extension:manage in',
-            'Did you mean snapshot_extension:snapshot_manage?')
+            1, 'Policy', 'Policy rule snapshot_extension:manage in',
+            'is unknown', 'Did you mean snapshot_extension:snapshot_manage?')
 
     def test_a_policy_file_that_is_not_there(self):
         with open(self.path, 'a') as file:

@@ -84,16 +84,16 @@ class AnyCheckTest(CheckTestCase):
     def test_a_misspelt_rule_has_the_right_one_beside_it(self):
         self.assertMistaken(
             '"snapshot_extension:list_managable": "@"\n',
-            'Unknown policy rule snapshot_extension:list_managable in '
-            f'policy.yaml: it is ignored. Did you mean {LIST}?')
+            'Policy rule snapshot_extension:list_managable in '
+            f'policy.yaml is unknown: it is ignored. Did you mean {LIST}?')
         self.assertMistaken(
             '"snapshot_extention:list_manageable": "@"\n',
-            'Unknown policy rule snapshot_extention:list_manageable in '
-            f'policy.yaml: it is ignored. Did you mean {LIST}?')
+            'Policy rule snapshot_extention:list_manageable in '
+            f'policy.yaml is unknown: it is ignored. Did you mean {LIST}?')
         self.assertMistaken(
             '"snapshot_extension:xyz": "@"\n',
-            'Unknown policy rule snapshot_extension:xyz in policy.yaml: it '
-            'is ignored.')
+            'Policy rule snapshot_extension:xyz in policy.yaml is unknown: '
+            'it is ignored.')
 
     def test_a_rule_that_others_refer_to_is_an_alias(self):
         self.assertMistaken(
@@ -151,8 +151,8 @@ class AnyCheckTest(CheckTestCase):
         self.write('"snapshot_extension:c": ""\n', 'policy.d/.hidden')
         self.write('"snapshot_extension:d": ""\n', 'policy.d/deeper/x.yaml')
         self.assertEqual(
-            [f'Unknown policy rule snapshot_extension:{name} in {file}: it '
-             'is ignored.' for name, file in (
+            [f'Policy rule snapshot_extension:{name} in {file} is unknown: '
+             'it is ignored.' for name, file in (
                  ('a', 'policy.yaml'), ('b', 'policy.d/2.yaml'))],
             self.mistakes())
 
@@ -198,7 +198,7 @@ class OnItsOwnTest(CheckTestCase):
     def test_one_of_cinders_others(self):
         self.assertMistaken(
             '"backup:create": "@"\n',
-            'Unknown policy rule backup:create in policy.yaml: it is '
+            'Policy rule backup:create in policy.yaml is unknown: it is '
             'ignored.')
 
     def test_a_reference_to_nothing(self):
@@ -213,7 +213,7 @@ class OnItsOwnTest(CheckTestCase):
         self.write('"x:y": "@"\n')
         for _count in range(2):
             check.warn(self.conf())
-        self.assertEqual(1, self.log.output.count('Unknown policy rule x:y'))
+        self.assertEqual(1, self.log.output.count('Policy rule x:y in'))
 
 
 class InCinderTest(CheckTestCase):
