@@ -82,8 +82,8 @@ def load_app(conf: cfg.ConfigOpts, database: engine.Database | None = None,
     :param conf: the configuration, read already
     :param database: None: as configured
     :param transport: None: as configured
-    :raises ConfigurationError: an option is missing or wrong, a policy file
-        cannot be used, or the database will not do
+    :raises ConfigurationError: an option is missing or wrong, or the
+        database will not do
     """
     path = _paste_config(conf)
     _set_defaults(conf)
@@ -153,7 +153,8 @@ def auth_factory(loader: Any, global_conf: dict[str, str],
 def noauth_factory(global_conf: dict[str, str],
                    **local_conf: str) -> Filter:
     """Paste's filter factory of :class:`auth.NoAuth`."""
-    return auth.NoAuth
+    enforcer = _parts.get().enforcer
+    return lambda application: auth.NoAuth(application, enforcer)
 
 
 def keystone_context_factory(global_conf: dict[str, str],

@@ -264,8 +264,9 @@ def _delete(app: Any, req: request.Request, snapshot_id: str, *,
     except Exception:
         if _stop_deletion(app, req.context, snapshot_id, message.status):
             raise
-    LOG.info('%s snapshot %s.',
-             'Unmanaging' if unmanage_only else 'Deleting', snapshot_id)
+    LOG.info('Snapshot %(snapshot)s is to be %(done)s.',
+             {'snapshot': snapshot_id,
+              'done': 'unmanaged' if unmanage_only else 'deleted'})
     return responses.accepted()
 
 

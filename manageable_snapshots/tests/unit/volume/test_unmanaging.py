@@ -31,6 +31,8 @@ class UnmanagingTest(base.WorkerTestCase):
         self.driver.delete_snapshot = lambda snapshot: None
 
     def delete(self, **arguments):
+        self.change(self.snapshot_id, status=(
+            'unmanaging' if arguments else 'deleting'))
         return self.companions.delete_snapshot(
             self.context, objects.snapshot(self.row(self.snapshot_id), {}),
             **arguments)
