@@ -179,8 +179,9 @@ def _by_section(listed: Iterable[tuple[Any, Iterable[cfg.Opt]]]) -> _Names:
         for opt in opts:
             names.setdefault(section, set()).add(opt.dest)
             for old in opt.deprecated_opts:
-                names.setdefault(old.group or section, set()).add(
-                    (old.name or opt.dest).replace('-', '_'))
+                name = old.name or opt.dest
+                names.setdefault(old.group or section, set()).update(
+                    (name, name.replace('-', '_')))
     return names
 
 
