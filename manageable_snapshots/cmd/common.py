@@ -29,7 +29,6 @@ from oslo_log import log
 from manageable_snapshots import conf as config
 from manageable_snapshots.conf import host
 from manageable_snapshots.conf import secrecy
-from manageable_snapshots.conf import unknown
 from manageable_snapshots import exception
 
 LOG = log.getLogger(__name__)
@@ -133,7 +132,6 @@ def load(argv: Sequence[str], description: str, *,
     for path in secrecy.exposed(conf):
         LOG.warning('Every user of this machine may read %s, which has '
                     'passwords.', path)
-    unknown.warn(conf, in_cinder=host.is_hosts(conf))
     return conf
 
 
