@@ -81,6 +81,8 @@ def authorize(app: Any, req: request.Request,
     ``SnapshotManageController.create``, ``API.manage_existing_snapshot`` and
     ``API._create_snapshot_in_db_validate``.
 
+    :raises NotAuthorized: the caller is neither an administrator nor a
+        member of a project
     :raises VolumeNotFound: there is none that the caller may see
     :raises PolicyNotAuthorized: the caller may not adopt or may not create
         snapshots of the volume
@@ -88,6 +90,8 @@ def authorize(app: Any, req: request.Request,
     :raises ServiceUnavailable: the backend or the database is unavailable
     :raises InvalidVolume: the volume can have no new snapshot
     """
+    if not (req.context.is_admin or req.context.project_id):
+        raise exception.NotAuthorized()
     with app.database.reader(req.context) as session:
         volume = volumes.get(session, req.context, volume_id)
         target = objects.fields(objects.volume(

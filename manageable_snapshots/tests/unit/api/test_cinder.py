@@ -45,8 +45,8 @@ class CinderContext:
 
     def __init__(self, requester):
         self.to_dict = requester.to_dict
-        self.refused = () if requester.is_admin else (
-            'snapshot_extension:list_manageable',)
+        self.is_admin = requester.is_admin
+        self.refused = ()
         self.asked = []
 
     def authorize(self, action, target=None, target_obj=None, fatal=True):
@@ -231,6 +231,10 @@ class AnswerTest(FilterTestCase):
     def test_a_caller_whom_cinder_refuses(self):
         response = self.list(**{'cinder.context': CinderContext(self.member)})
         self.assertEqual(403, response.status_int)
+
+    def test_an_administrator_whom_cinders_policy_refuses(self):
+        self.cinder_context.refused = ('snapshot_extension:list_manageable',)
+        self.assertEqual(403, self.list().status_int)
 
     def test_cinder_decides_whatever_the_policy_file_says(self):
         with open(os.path.join(self.folder, 'policy.yaml'), 'w') as file:
