@@ -119,7 +119,7 @@ class TestStepsInCinder(Steps, in_cinder.TestCase):
 
     def places(self, kind):
         return [(step, side) for step, side in super().places(kind)
-                if step.is_in_cinder and side in SIDES_IN_CINDER]
+                if side in SIDES_IN_CINDER]
 
 
 class TestUnknownWorker(standalone.TestCase):
