@@ -147,7 +147,8 @@ class Random:
 
     def test_no_snapshot_is_lost(self):
         dice = deployment.seeded(self)
-        foreign = self.deployment.foreign(4, KILLS * ADOPTIONS // 4)
+        many = KILLS * ADOPTIONS
+        foreign = self.deployment.foreign(4, -(-many // 4))[:many]
         dice.shuffle(foreign)
         waiting = queue.SimpleQueue()
         for each in foreign:
