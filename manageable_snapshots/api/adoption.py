@@ -56,16 +56,10 @@ class _Accepted:
 
     :ivar view: the snapshot, for the answer
     :ivar message: the snapshot, for the worker
-    :ivar project_id: whose quota it is in
-    :ivar volume_type: the snapshot's, or None
-    :ivar gigabytes: what it counts for in the quota
     """
 
     view: dict[str, Any]
     message: dict[str, Any]
-    project_id: str
-    volume_type: models.VolumeType | None
-    gigabytes: int
 
 
 class _TakenUp(Exception):
@@ -93,18 +87,26 @@ def accept(app: Any, context: request_context.RequestContext,
     :raises QuotaError: the project has no room for it
     :raises Invalid: it would be the requester's, who has no project
     """
-    service = _authorize(app, context, volume_id)
+    service, called = _authorize(app, context, volume_id)
     queue = services.queue(service)
     asked = time.monotonic()
-    carries_on = app.volume_client.carries_on(queue)
+    with backends.called(called):
+        carries_on = app.volume_client.carries_on(queue)
     waited = time.monotonic() - asked
-    accepted = _record(app, context, service, volume_id, ref, carries_on,
-                       name, description, metadata)
+    # Chosen first: a commit that is not answered may have been done.
+    snapshot_id = models.new_id()
     try:
-        app.volume_client.manage_existing_snapshot(
-            context, queue, accepted.message, ref, waited)
+        accepted = _record(app, context, service, snapshot_id, volume_id, ref,
+                           carries_on, name, description, metadata)
+    except engine.CommitLost:
+        _withdraw_lost(app, context, snapshot_id)
+        raise
+    try:
+        with backends.called(called):
+            app.volume_client.manage_existing_snapshot(
+                context, queue, accepted.message, ref, waited)
     except Exception:
-        if _withdraw(app, context, accepted):
+        if _withdraw(app, context, snapshot_id):
             raise
     LOG.info('Snapshot %(snapshot)s of volume %(volume)s is to be adopted.',
              {'snapshot': accepted.view['id'], 'volume': volume_id})
@@ -113,8 +115,11 @@ def accept(app: Any, context: request_context.RequestContext,
 
 @engine.retry
 def _authorize(app: Any, context: request_context.RequestContext,
-               volume_id: str) -> models.Service:
-    """The service of a volume whose snapshots the requester may adopt."""
+               volume_id: str) -> tuple[models.Service, str]:
+    """The service of a volume whose snapshots the requester may adopt.
+
+    :returns: the service, and what errors call it
+    """
     with app.database.reader(context) as session:
         volume = volumes.get(session, context, volume_id)
         target = {'project_id': volume.project_id, 'user_id': volume.user_id}
@@ -125,14 +130,16 @@ def _authorize(app: Any, context: request_context.RequestContext,
             # Who may not see it does not learn that it is there.
             raise exception.VolumeNotFound(volume_id=volume_id) from None
         policies.authorize(app.enforcer, context, rules.MANAGE, target)
-        return backends.ready(
+        called = backends.name(app, context, volume)
+        service = backends.ready(
             session, app.conf, host=hosts.backend(volume.host or ''),
-            cluster=hosts.backend(volume.cluster_name or ''))
+            cluster=hosts.backend(volume.cluster_name or ''), name=called)
+        return service, called
 
 
 @engine.retry
 def _record(app: Any, context: request_context.RequestContext,
-            service: models.Service, volume_id: str,
+            service: models.Service, snapshot_id: str, volume_id: str,
             ref: reference.Reference, carries_on: bool, name: str | None,
             description: str | None, metadata: dict[str, str]) -> _Accepted:
     is_volumes = app.conf.manageable_snapshots.snapshot_owner == 'volume'
@@ -147,19 +154,18 @@ def _record(app: Any, context: request_context.RequestContext,
                         knows_volumes=carries_on)
         volume_type = volume.volume_type_id and volume_types.get(
             session, volume.volume_type_id)
-        gigabytes = quota.snapshot_gigabytes(app.conf, volume.size)
         quota.charge(
             session, app.conf, context, project_id=owner.project_id,
-            volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
+            volume_type=volume_type, snapshots=1,
+            gigabytes=quota.snapshot_gigabytes(app.conf, volume.size))
         snapshot = snapshots.create(
             session, owner, volume, name=name, description=description,
-            metadata=metadata, reference=ref, aside=not carries_on)
+            metadata=metadata, reference=ref, aside=not carries_on,
+            snapshot_id=snapshot_id)
         return _Accepted(
             view=views.snapshot(snapshot, metadata),
             message=objects.snapshot(
-                snapshot, metadata, pin=service.object_current_version),
-            project_id=owner.project_id, volume_type=volume_type,
-            gigabytes=gigabytes)
+                snapshot, metadata, pin=service.object_current_version))
 
 
 def _refuse_managed(app: Any, session: orm.Session,
@@ -203,14 +209,13 @@ def _refuse_managed(app: Any, session: orm.Session,
 
 
 def _withdraw(app: Any, context: request_context.RequestContext,
-              accepted: _Accepted) -> bool:
+              snapshot_id: str) -> bool:
     """Undo :func:`_record`.
 
     :returns: False: the row is still there, and will be adopted
     """
-    snapshot_id = accepted.view['id']
     try:
-        _undo(app, context, accepted)
+        _undo(app, context, snapshot_id)
     except (_TakenUp, exception.SnapshotNotFound):
         # The message has arrived, only the broker's word for it has not.
         LOG.info('A worker has heard of snapshot %s after all.', snapshot_id)
@@ -224,15 +229,36 @@ def _withdraw(app: Any, context: request_context.RequestContext,
     return True
 
 
+def _withdraw_lost(app: Any, context: request_context.RequestContext,
+                   snapshot_id: str) -> None:
+    """Undo :func:`_record` when the database did not answer its commit.
+
+    :raises ServiceUnavailable: that failed, so the adoption may go on
+    """
+    try:
+        _undo(app, context, snapshot_id)
+    except exception.SnapshotNotFound:
+        pass
+    except (_TakenUp, exception.ServiceUnavailable) as error:
+        raise exception.ServiceUnavailable(
+            _('The request failed. Snapshot %s may be adopted all the same.')
+            % snapshot_id) from error
+
+
 @engine.retry
 def _undo(app: Any, context: request_context.RequestContext,
-          accepted: _Accepted) -> None:
+          snapshot_id: str) -> None:
+    # Who adopts for the owner of the volume may not see the owner's snapshot.
+    context = context.elevated()
     with app.database.writer(context) as session:
+        row = snapshots.get(session, context, snapshot_id)
         # First, as the count of rows that a missing usage is made from must
         # still have this one in it.
         quota.charge(
-            session, app.conf, context, project_id=accepted.project_id,
-            volume_type=accepted.volume_type, snapshots=-1,
-            gigabytes=-accepted.gigabytes)
-        if not snapshots.withdraw(session, context, accepted.view['id']):
+            session, app.conf, context, project_id=row.project_id,
+            volume_type=row.volume_type_id and volume_types.get(
+                session, row.volume_type_id),
+            snapshots=-1,
+            gigabytes=-quota.snapshot_gigabytes(app.conf, row.volume_size))
+        if not snapshots.withdraw(session, context, snapshot_id):
             raise _TakenUp()
