@@ -248,8 +248,6 @@ def _withdraw_lost(app: Any, context: request_context.RequestContext,
 @engine.retry
 def _undo(app: Any, context: request_context.RequestContext,
           snapshot_id: str) -> None:
-    # Who adopts for the owner of the volume may not see the owner's snapshot.
-    context = context.elevated()
     with app.database.writer(context) as session:
         row = snapshots.get(session, context, snapshot_id)
         # First, as the count of rows that a missing usage is made from must

@@ -12,6 +12,7 @@
 
 """The companions' URLs over a database, with workers that only listen."""
 
+import contextlib
 import datetime
 import json
 
@@ -23,6 +24,7 @@ from manageable_snapshots.api import app
 from manageable_snapshots.api.companions import urls
 from manageable_snapshots.api import request
 from manageable_snapshots import context
+from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
 from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
@@ -57,6 +59,34 @@ class VolumeClient:
                 raise self.failure
             self.sent.append((method, queue, resource_id, arguments))
         return cast
+
+
+class DeafDatabase:
+    """A database whose answer to a commit gets lost when it is told to.
+
+    :ivar lost: what becomes of the commits to come: ``committed`` or
+        ``undone`` for each whose answer gets lost, ``away`` for each
+        transaction that is not begun
+    """
+
+    def __init__(self, real):
+        self._real = real
+        self.lost = []
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    @contextlib.contextmanager
+    def writer(self, requester):
+        fate = self.lost.pop(0) if self.lost else None
+        if fate == 'away':
+            raise exception.ServiceUnavailable('The database is away.')
+        with self._real.writer(requester) as session:
+            yield session
+            if fate == 'undone':
+                session.rollback()
+        if fate:
+            raise engine.CommitLost('The database does not answer.')
 
 
 class CompanionsTestCase(base.BaseTestCase):
@@ -147,11 +177,20 @@ class CompanionsTestCase(base.BaseTestCase):
                 models.QuotaUsage).filter_by(
                     project_id=PROJECT, resource=resource))
 
+    def lose(self, *fates):
+        """Let the answers to the next commits of the API get lost.
+
+        :param fates: see :class:`DeafDatabase`
+        """
+        self.app.database = DeafDatabase(self.database)
+        self.app.database.lost = list(fates)
+
     def unreachable(self, before=None):
         """Let every message get lost.
 
         :param before: called with the id that is in it
         """
-        self.client.failure = exception.ServiceUnavailable()
+        self.client.failure = exception.VolumeServiceUnavailable(
+            service=HOST)
         if before:
             self.client.before = before
