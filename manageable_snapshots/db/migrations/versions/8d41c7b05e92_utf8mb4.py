@@ -45,9 +45,9 @@ def upgrade() -> None:
     # statements, so an upgrade that was cut short begins anew.
     inspector = sa.inspect(op.get_bind())
     for _name, table, column, _referred, _key in _FOREIGN_KEYS:
-        for key in inspector.get_foreign_keys(table):
-            if key['constrained_columns'] == [column]:
-                op.drop_constraint(key['name'], table, type_='foreignkey')
+        for found in inspector.get_foreign_keys(table):
+            if found['constrained_columns'] == [column] and found['name']:
+                op.drop_constraint(found['name'], table, type_='foreignkey')
     for table in _TABLES:
         # Indexes of two columns are longer than the older row formats take.
         op.execute(f'ALTER TABLE {table} ROW_FORMAT = DYNAMIC, CONVERT TO '

@@ -94,7 +94,8 @@ class CompanionsTestCase(base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger())
-        fixture = self.useFixture(database.DatabaseFixture())
+        fixture = self.useFixture(
+            database.DatabaseFixture(self.new_database()))
         self.conf, self.database = fixture.conf, fixture.database
         self.client = VolumeClient()
         self.app = app.Application(
@@ -105,6 +106,10 @@ class CompanionsTestCase(base.BaseTestCase):
         self.reader = self.requester('reader')
         self.stranger = self.requester(
             'member', 'reader', project_id=OTHER_PROJECT)
+
+    def new_database(self):
+        """The URL of a database without tables; None: SQLite."""
+        return None
 
     @staticmethod
     def requester(*roles, project_id=PROJECT):
