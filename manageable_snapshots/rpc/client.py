@@ -40,6 +40,7 @@ from manageable_snapshots.i18n import _
 from manageable_snapshots.rpc import in_process
 from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import serializer
+from manageable_snapshots.rpc import slots
 from manageable_snapshots.rpc import versions
 
 LOG = logging.getLogger(__name__)
@@ -92,45 +93,6 @@ class _Known:
     counted_on: float
 
 
-class _Slots:
-    """Requests in progress: only so many in all, and of each backend.
-
-    :param most: in all
-    :param most_of_one: of one backend
-    """
-
-    def __init__(self, most: int, most_of_one: int) -> None:
-        self._most = most
-        self._most_of_one = most_of_one
-        self._counts: collections.Counter[str] = collections.Counter()
-        self._lock = threading.Lock()
-
-    def take(self, queue: str) -> None:
-        """Note that a request to a backend is in progress.
-
-        :raises Busy: there are too many
-        """
-        with self._lock:
-            if self._counts.total() >= self._most:
-                LOG.error('%d requests to volume services are in progress; '
-                          'refusing one to %s.', self._most, queue)
-                raise exception.Busy()
-            if self._counts[queue] >= self._most_of_one:
-                LOG.warning('%d requests to %s are in progress; refusing '
-                            'another one.', self._most_of_one, queue)
-                raise exception.Busy(
-                    _('Too many requests to the volume service %s are in '
-                      'progress. Try again.') % queue)
-            self._counts[queue] += 1
-
-    def release(self, queue: str) -> None:
-        """Note that a request has ended."""
-        with self._lock:
-            self._counts[queue] -= 1
-            if not self._counts[queue]:
-                del self._counts[queue]
-
-
 class VolumeClient:
     """Asks volume services, ours or Cinder's.
 
@@ -158,17 +120,19 @@ class VolumeClient:
             retry=0, serializer=serializer.RequestContextSerializer())
         self._has_broker = not isinstance(transport, in_process.Transport)
         own = conf.manageable_snapshots
-        self._casts = _Slots(own.concurrent_casts, own.concurrent_casts)
+        self._casts = slots.Slots(own.concurrent_casts, own.concurrent_casts)
         lists, of_one = (own.concurrent_lists,
                          own.concurrent_lists_per_backend)
         if threads is not None:
             lists = min(lists, max(1, threads * 3 // 4))
             of_one = min(of_one, max(1, threads // 2))
-        self._calls = _Slots(lists, of_one)
+        self._calls = slots.Slots(lists, of_one)
         # A worker that died counts as up for so long.
         self._down_time = conf.service_down_time
         self._known: collections.OrderedDict[str, _Known] = (
             collections.OrderedDict())
+        #: backends that are being asked
+        self._asked: dict[str, concurrent.futures.Future[_Known]] = {}
         self._lock = threading.Lock()
 
     def get_manageable_snapshots(
@@ -260,16 +224,33 @@ class VolumeClient:
             return _Known(True, True, math.inf, math.inf)
         with self._lock:
             known = self._known.get(queue)
-        now = time.monotonic()
-        if known is None or known.until <= now:
-            counted_on = known.counted_on if known else -math.inf
-            known = self._find_out(queue, counted_on)
+            if known is not None and known.until > time.monotonic():
+                return known
+            asked = self._asked.get(queue)
+            if asked is None:
+                asking = self._asked[queue] = concurrent.futures.Future()
+        if asked is not None:
+            # Requests to a worker that hangs take one slot together.
+            return asked.result(2 * self._rpc_timeout)
+        try:
+            known = self._find_out(
+                queue, known.counted_on if known else -math.inf)
+            self._remember(queue, known)
+            asking.set_result(known)
+        except Exception as error:
+            asking.set_exception(error)
+            raise
+        finally:
             with self._lock:
-                self._known[queue] = known
-                self._known.move_to_end(queue)
-                if len(self._known) > _BACKENDS:
-                    self._known.popitem(last=False)
+                del self._asked[queue]
         return known
+
+    def _remember(self, queue: str, known: _Known) -> None:
+        with self._lock:
+            self._known[queue] = known
+            self._known.move_to_end(queue)
+            if len(self._known) > _BACKENDS:
+                self._known.popitem(last=False)
 
     def _find_out(self, queue: str, counted_on: float) -> _Known:
         is_there = self._ask(queue)
@@ -465,7 +446,7 @@ class VolumeClient:
             raise exception.VolumeServiceUnavailable(
                 service=queue) from None
 
-    def _within(self, seconds: float, slots: _Slots, queue: str,
+    def _within(self, seconds: float, room: slots.Slots, queue: str,
                 function: Callable[[], Any]) -> Any:
         """Run a function, and wait for it at most so long.
 
@@ -473,7 +454,7 @@ class VolumeClient:
         :raises Busy: too many go on already
         :raises ServiceUnavailable: there is no thread for it
         """
-        slots.take(queue)
+        room.take(queue)
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
         def run() -> None:
@@ -482,14 +463,14 @@ class VolumeClient:
             except Exception as error:
                 future.set_exception(error)
             finally:
-                slots.release(queue)
+                room.release(queue)
 
         # A daemon, unlike the threads of an executor: the process must be
         # able to end while the broker hangs.
         try:
             threading.Thread(target=run, name='rpc', daemon=True).start()
         except RuntimeError as error:
-            slots.release(queue)
+            room.release(queue)
             LOG.error('No thread for a request: %s', error)
             raise exception.ServiceUnavailable() from None
         concurrent.futures.wait([future], seconds)

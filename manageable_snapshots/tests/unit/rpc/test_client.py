@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from concurrent import futures
 import functools
 import threading
 import time
@@ -653,6 +654,36 @@ class CarriesOnTest(BrokerTestCase):
                 for seconds, count in ((0, 1), (9, 1), (1, 2)):
                     self.carries_on(seconds, f'{what}@dir')
                     self.assertEqual(asked + count, self.asked())
+
+    def test_requests_at_the_same_time_ask_once(self):
+        begun = threading.Event()
+
+        def ask():
+            begun.set()
+            self.hang()
+            return True
+
+        self.broker.plan[self.PING] = [ask]
+        self.client._rpc_timeout = 30
+        with futures.ThreadPoolExecutor(8) as executor:
+            answers = [executor.submit(self.carries_on) for _ in range(8)]
+            self.assertTrue(begun.wait(10))
+            # One of them, whoever of the others has come by now.
+            self.assertLessEqual(self.client._casts._counts.total(), 1)
+            self.resume.set()
+            self.assertEqual([True] * 8, [each.result(30)
+                                          for each in answers])
+        self.assertEqual(1, self.asked())
+        self.assertEqual({}, self.client._asked)
+
+    def test_all_who_wait_are_told_that_there_is_no_broker(self):
+        self.broker.plan[self.NOTHING] = [self.hang]
+        with futures.ThreadPoolExecutor(8) as executor:
+            answers = [executor.submit(self.carries_on) for _ in range(8)]
+            for each in answers:
+                self.assertIsInstance(each.exception(30),
+                                      exception.VolumeServiceUnavailable)
+        self.assertEqual({}, self.client._asked)
 
     def test_silence_is_not_waited_for_again_at_once(self):
         self.worker_is('silent')
