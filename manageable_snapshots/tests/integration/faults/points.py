@@ -128,6 +128,7 @@ STEPS = (
 #: step is all that they do.
 OTHERS = frozenset((
     f'{_API}:_refuse_managed',
+    f'{_API}:_withdraw_lost',
     f'{_WORKER}.__init__',
     f'{_WORKER}._adopt',
     f'{_WORKER}._before_the_rename',
