@@ -16,6 +16,7 @@ The dictionary form is Cinder's (release 22 to 29), since a stock
 ``cinder-volume`` or ``cinder-api`` may be at the other end.
 """
 
+from collections.abc import Callable
 import datetime
 from typing import Any
 
@@ -49,6 +50,21 @@ class RequestContext(context.RequestContext):
         self.timestamp = timestamp or timeutils.utcnow()
         self.quota_class = quota_class
         self.service_catalog = service_catalog or []
+        #: Decides by the policy what the caller may do; set where requests
+        #: are authenticated. Arguments as for :meth:`authorize`.
+        self.may: Callable[[str, dict[str, Any] | None], bool] = _nothing
+
+    def authorize(self, rule: str,
+                  target: dict[str, Any] | None = None) -> None:
+        """Raise unless the policy allows the caller what a rule guards.
+
+        :param rule: the rule's name
+        :param target: fields of the resource that the rule may refer to;
+            None: the caller's own ``project_id`` and ``user_id``
+        :raises PolicyNotAuthorized: the policy refuses
+        """
+        if not self.may(rule, target):
+            raise exception.PolicyNotAuthorized(action=rule)
 
     def require_project(self) -> str:
         """The project that asks, whose quota and rows it is about.
@@ -122,6 +138,10 @@ class RequestContext(context.RequestContext):
             roles=values.get('roles'),
             auth_token=values.get('auth_token'),
             **kwargs)
+
+
+def _nothing(rule: str, target: dict[str, Any] | None) -> bool:
+    return False
 
 
 def get_admin_context() -> RequestContext:

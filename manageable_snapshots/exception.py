@@ -213,6 +213,28 @@ class ServiceUnavailable(ManageableSnapshotsException):
     code = 503
 
 
+class VolumeServiceUnavailable(ServiceUnavailable):
+    """The volume service of a backend takes no request now.
+
+    :param service: its host, or what the requester may know of it
+    """
+
+    message = _('The volume service %(service)s cannot be reached at this '
+                'time.')
+
+    def called(self, service: str) -> 'VolumeServiceUnavailable':
+        """Return the same error with another name of the service."""
+        return type(self)(service=service)
+
+
+class VolumeServiceDown(VolumeServiceUnavailable):
+    message = _('The volume service %(service)s is down.')
+
+
+class VolumeServiceDisabled(VolumeServiceUnavailable):
+    message = _('The volume service %(service)s is disabled.')
+
+
 class Busy(ServiceUnavailable):
     """As many requests are under way as may be."""
 

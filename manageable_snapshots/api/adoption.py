@@ -26,7 +26,6 @@ from oslo_log import log
 from sqlalchemy import orm
 
 from manageable_snapshots.api import backends
-from manageable_snapshots.api import request
 from manageable_snapshots.api import views
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
@@ -56,16 +55,10 @@ class _Accepted:
 
     :ivar view: the snapshot, for the answer
     :ivar message: the snapshot, for the worker
-    :ivar project_id: whose quota it is in
-    :ivar volume_type: the snapshot's, or None
-    :ivar gigabytes: what it counts for in the quota
     """
 
     view: dict[str, Any]
     message: dict[str, Any]
-    project_id: str
-    volume_type: models.VolumeType | None
-    gigabytes: int
 
 
 class _TakenUp(Exception):
@@ -73,9 +66,9 @@ class _TakenUp(Exception):
 
 
 @engine.retry
-def authorize(app: Any, req: request.Request,
-              volume_id: str) -> models.Service:
-    """Return the service of a volume whose snapshots the caller may adopt.
+def authorize(app: Any, context: request_context.RequestContext,
+              volume_id: str) -> tuple[models.Volume, models.Service]:
+    """Return a volume whose snapshots the caller may adopt, and its service.
 
     The checks and their order are Cinder's (release 29): ``API.get``,
     ``SnapshotManageController.create``, ``API.manage_existing_snapshot`` and
@@ -90,38 +83,41 @@ def authorize(app: Any, req: request.Request,
     :raises ServiceUnavailable: the backend or the database is unavailable
     :raises InvalidVolume: the volume can have no new snapshot
     """
-    if not (req.context.is_admin or req.context.project_id):
+    if not (context.is_admin or context.project_id):
         raise exception.NotAuthorized()
-    with app.database.reader(req.context) as session:
-        volume = volumes.get(session, req.context, volume_id)
+    with app.database.reader(context) as session:
+        volume = volumes.get(session, context, volume_id)
         target = objects.fields(objects.volume(
             volume, volumes.metadata(session, volume_id)))
         # Credentials are of no use to a rule, and a target may be logged.
         del target['provider_auth']
         try:
-            req.authorize(volume_rules.VOLUME_GET, target)
+            context.authorize(volume_rules.VOLUME_GET, target)
         except exception.PolicyNotAuthorized:
             # A caller who may not see it must not learn that it exists.
             raise exception.VolumeNotFound(volume_id=volume_id) from None
-        req.authorize(rules.MANAGE, target)
-        service = volume.host and backends.ready(
-            session, app.conf, host=hosts.backend(volume.host),
-            cluster=hosts.backend(volume.cluster_name or ''))
-        req.authorize(volume_rules.SNAPSHOT_CREATE, target)
+        context.authorize(rules.MANAGE, target)
+        with backends.shown_to(context, volume):
+            service = volume.host and backends.ready(
+                session, app.conf, host=hosts.backend(volume.host),
+                cluster=hosts.backend(volume.cluster_name or ''))
+        context.authorize(volume_rules.SNAPSHOT_CREATE, target)
         _require_snapshottable(volume)
-        return service
+        return volume, service
 
 
 def accept(app: Any, context: request_context.RequestContext,
-           service: models.Service, volume_id: str, ref: reference.Reference,
-           *, name: str | None, description: str | None,
+           volume: models.Volume, service: models.Service,
+           ref: reference.Reference, *, name: str | None,
+           description: str | None,
            metadata: dict[str, str]) -> dict[str, Any]:
     """Have a snapshot of a volume adopted.
 
     It belongs to the caller's project, whatever the volume's project is,
     unless ``snapshot_owner`` says otherwise.
 
-    :param service: from :func:`authorize`
+    :param volume: from :func:`authorize`
+    :param service: likewise
     :param ref: names the snapshot on the volume's backend
     :returns: the view of the snapshot, which is ``creating``
     :raises VolumeNotFound: the volume has just been deleted
@@ -134,19 +130,27 @@ def accept(app: Any, context: request_context.RequestContext,
     """
     queue = services.queue(service)
     asked = time.monotonic()
-    carries_on = app.volume_client.carries_on(queue)
+    with backends.shown_to(context, volume):
+        carries_on = app.volume_client.carries_on(queue)
     waited = time.monotonic() - asked
-    accepted = _record(app, context, service, volume_id, ref, carries_on,
-                       name, description, metadata)
+    # Chosen first: a commit that is not answered may have been done.
+    snapshot_id = models.new_id()
     try:
-        app.volume_client.manage_existing_snapshot(
-            context, queue, accepted.message, ref, waited)
+        accepted = _record(app, context, service, snapshot_id, volume.id, ref,
+                           carries_on, name, description, metadata)
+    except engine.CommitLost:
+        _withdraw_lost(app, context, snapshot_id)
+        raise
+    try:
+        with backends.shown_to(context, volume):
+            app.volume_client.manage_existing_snapshot(
+                context, queue, accepted.message, ref, waited)
     except Exception:
-        if _withdraw(app, context, accepted):
+        if _withdraw(app, context, snapshot_id):
             raise
     LOG.info('Accepted the adoption of %(ref)s of volume %(volume)s on '
              '%(queue)s as snapshot %(snapshot)s.',
-             {'ref': reference.shown(ref), 'volume': volume_id,
+             {'ref': reference.shown(ref), 'volume': volume.id,
               'queue': queue, 'snapshot': accepted.view['id']})
     return accepted.view
 
@@ -159,7 +163,7 @@ def _require_snapshottable(volume: models.Volume) -> None:
 
 @engine.retry
 def _record(app: Any, context: request_context.RequestContext,
-            service: models.Service, volume_id: str,
+            service: models.Service, snapshot_id: str, volume_id: str,
             ref: reference.Reference, carries_on: bool, name: str | None,
             description: str | None, metadata: dict[str, str]) -> _Accepted:
     is_volumes = app.conf.manageable_snapshots.snapshot_owner == 'volume'
@@ -175,19 +179,18 @@ def _record(app: Any, context: request_context.RequestContext,
                         knows_volumes=carries_on)
         volume_type = volume.volume_type_id and volume_types.get(
             session, volume.volume_type_id)
-        gigabytes = quota.snapshot_gigabytes(app.conf, volume.size)
         quota.charge(
             session, app.conf, context, project_id=owner.project_id,
-            volume_type=volume_type, snapshots=1, gigabytes=gigabytes)
+            volume_type=volume_type, snapshots=1,
+            gigabytes=quota.snapshot_gigabytes(app.conf, volume.size))
         snapshot = snapshots.create(
             session, owner, volume, name=name, description=description,
-            metadata=metadata, reference=ref, aside=not carries_on)
+            metadata=metadata, reference=ref, aside=not carries_on,
+            snapshot_id=snapshot_id)
         return _Accepted(
             view=views.snapshot(snapshot, metadata),
             message=objects.snapshot(
-                snapshot, metadata, pin=service.object_current_version),
-            project_id=owner.project_id, volume_type=volume_type,
-            gigabytes=gigabytes)
+                snapshot, metadata, pin=service.object_current_version))
 
 
 def _refuse_managed(app: Any, session: orm.Session,
@@ -237,14 +240,13 @@ def _refuse_managed(app: Any, session: orm.Session,
 
 
 def _withdraw(app: Any, context: request_context.RequestContext,
-              accepted: _Accepted) -> bool:
+              snapshot_id: str) -> bool:
     """Undo :func:`_record`.
 
     :returns: False: the row is still there, and will be adopted
     """
-    snapshot_id = accepted.view['id']
     try:
-        _undo(app, context, accepted)
+        _undo(app, context, snapshot_id)
     except (_TakenUp, exception.SnapshotNotFound):
         # The message has arrived, only the broker's word for it has not.
         LOG.info('Snapshot %s reached a worker although the cast failed; not '
@@ -259,15 +261,34 @@ def _withdraw(app: Any, context: request_context.RequestContext,
     return True
 
 
+def _withdraw_lost(app: Any, context: request_context.RequestContext,
+                   snapshot_id: str) -> None:
+    """Undo :func:`_record` when the database did not answer its commit.
+
+    :raises ServiceUnavailable: that failed, so the adoption may go on
+    """
+    try:
+        _undo(app, context, snapshot_id)
+    except exception.SnapshotNotFound:
+        pass
+    except (_TakenUp, exception.ServiceUnavailable) as error:
+        raise exception.ServiceUnavailable(
+            _('The request failed. Snapshot %s may be adopted all the same.')
+            % snapshot_id) from error
+
+
 @engine.retry
 def _undo(app: Any, context: request_context.RequestContext,
-          accepted: _Accepted) -> None:
+          snapshot_id: str) -> None:
     with app.database.writer(context) as session:
+        row = snapshots.get(session, context, snapshot_id)
         # First, as the count of rows that a missing usage is made from must
         # still have this one in it.
         quota.charge(
-            session, app.conf, context, project_id=accepted.project_id,
-            volume_type=accepted.volume_type, snapshots=-1,
-            gigabytes=-accepted.gigabytes)
-        if not snapshots.withdraw(session, context, accepted.view['id']):
+            session, app.conf, context, project_id=row.project_id,
+            volume_type=row.volume_type_id and volume_types.get(
+                session, row.volume_type_id),
+            snapshots=-1,
+            gigabytes=-quota.snapshot_gigabytes(app.conf, row.volume_size))
+        if not snapshots.withdraw(session, context, snapshot_id):
             raise _TakenUp()

@@ -21,7 +21,6 @@ from wsgiref import util
 from oslo_config import cfg
 from oslo_log import log
 from oslo_middleware import opts as middleware_opts
-from oslo_policy import policy
 import webob
 import webob.exc
 
@@ -50,21 +49,18 @@ class Application:
     :param conf: the configuration
     :param database: where the rows are
     :param volume_client: the way to the volume services
-    :param enforcer: from :func:`policies.new_enforcer`; None: in Cinder,
-        which decides by itself
     :param table: rows of :mod:`manageable_snapshots.api.urls`
     :param max_version: the newest microversion on offer
     """
 
     def __init__(self, conf: cfg.ConfigOpts, database: engine.Database,
                  volume_client: client.VolumeClient,
-                 enforcer: policy.Enforcer | None, table: Iterable[urls.Row],
+                 table: Iterable[urls.Row],
                  max_version: microversion.Version = microversion.MAX,
                  ) -> None:
         self.conf = conf
         self.database = database
         self.volume_client = volume_client
-        self.enforcer = enforcer
         self.max_version = max_version
         self._router = urls.Router(table, conf.project_id_regex)
         for group, options in middleware_opts.list_opts_sizelimit():

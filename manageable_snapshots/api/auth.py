@@ -47,9 +47,11 @@ class NoAuth:
                  start_response: Any) -> Iterable[bytes]:
         token = environ.get('HTTP_X_AUTH_TOKEN') or 'admin'
         user_id, _colon, project_id = token.partition(':')
-        _set(environ, self._enforcer, _context(
+        context = _context(
             environ, user_id=user_id, project_id=project_id or user_id,
-            roles=['admin', 'member', 'reader'], is_admin=True))
+            roles=['admin', 'member', 'reader'], is_admin=True)
+        context.may = functools.partial(policies.may, self._enforcer, context)
+        environ[request.ENV_CONTEXT] = context
         return self._application(environ, start_response)
 
 
@@ -73,15 +75,9 @@ class KeystoneContext:
         if context.user_id is None:
             return webob.exc.HTTPUnauthorized()(environ, start_response)
         context.is_admin = policies.is_admin(self._enforcer, context)
-        _set(environ, self._enforcer, context)
+        context.may = functools.partial(policies.may, self._enforcer, context)
+        environ[request.ENV_CONTEXT] = context
         return self._application(environ, start_response)
-
-
-def _set(environ: dict[str, Any], enforcer: policy.Enforcer,
-         context: request_context.RequestContext) -> None:
-    environ[request.ENV_CONTEXT] = context
-    environ[request.ENV_MAY] = functools.partial(
-        policies.may, enforcer, context)
 
 
 def _context(environ: dict[str, Any],

@@ -13,15 +13,19 @@
 """Whether a volume and its service allow what is asked."""
 
 from collections.abc import Collection
+from collections.abc import Iterator
+import contextlib
 
 from oslo_config import cfg
 from oslo_log import log
 from sqlalchemy import orm
 
+from manageable_snapshots import context as request_context
 from manageable_snapshots.db import models
 from manageable_snapshots.db import services
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
+from manageable_snapshots.policies import companions as rules
 
 LOG = log.getLogger(__name__)
 
@@ -34,7 +38,8 @@ def ready(session: orm.Session, conf: cfg.ConfigOpts, *,
     :param cluster: ``cluster@backend``, or nothing; where there is a cluster
         the host does not matter
     :raises ServiceNotFound: there is no such service
-    :raises ServiceUnavailable: it is down, or disabled
+    :raises VolumeServiceDisabled: it is disabled
+    :raises VolumeServiceDown: it is down
     """
     if cluster:
         service = services.get_volume_service(session, cluster=cluster)
@@ -42,11 +47,35 @@ def ready(session: orm.Session, conf: cfg.ConfigOpts, *,
         service = services.get_volume_service(session, host=host)
     if services.is_disabled(session, service):
         LOG.warning('The volume service %s is disabled.', service.host)
-        raise exception.ServiceUnavailable()
+        raise exception.VolumeServiceDisabled(service=cluster or host)
     if not services.is_up(service, conf.service_down_time):
         LOG.warning('The volume service %s is down.', service.host)
-        raise exception.ServiceUnavailable()
+        raise exception.VolumeServiceDown(service=cluster or host)
     return service
+
+
+@contextlib.contextmanager
+def shown_to(context: request_context.RequestContext,
+             volume: models.Volume) -> Iterator[None]:
+    """Let errors of a volume's service say what the caller may know.
+
+    They name the service's host if the policy shows the caller the host of
+    the volume. Other callers named the volume, and learn no more than that.
+    """
+    try:
+        yield
+    except exception.VolumeServiceUnavailable as error:
+        raise error.called(_name(context, volume)) from None
+
+
+def _name(context: request_context.RequestContext,
+          volume: models.Volume) -> str:
+    try:
+        context.authorize(rules.VOLUME_HOST, {
+            'project_id': volume.project_id, 'user_id': volume.user_id})
+    except exception.PolicyNotAuthorized:
+        return _('of volume %s') % volume.id
+    return services.queue(volume)
 
 
 def check_status(volume: models.Volume, allowed: Collection[str]) -> None:

@@ -86,9 +86,9 @@ class Filter:
             unavailable = responses.error(exception.ServiceUnavailable())
             return unavailable(environ, start_response)
         caller = environ[_CINDER_CONTEXT]
-        environ[request.ENV_CONTEXT] = context.RequestContext.from_dict(
-            caller.to_dict())
-        environ[request.ENV_MAY] = functools.partial(_may, caller)
+        own = context.RequestContext.from_dict(caller.to_dict())
+        own.may = functools.partial(_may, caller)
+        environ[request.ENV_CONTEXT] = own
         return ours(environ, start_response)
 
     def _start(self, environ: dict[str, Any]) -> app.Application:
@@ -99,7 +99,7 @@ class Filter:
         return app.Application(
             conf, database,
             client.VolumeClient(conf, transport.get_transport(conf)),
-            None, urls.MANAGEABLE_SNAPSHOTS,
+            urls.MANAGEABLE_SNAPSHOTS,
             _newest_version(self._application, environ))
 
 

@@ -78,12 +78,15 @@ _parts: contextvars.ContextVar[_Parts] = contextvars.ContextVar('parts')
 
 
 def load_app(conf: cfg.ConfigOpts, database: engine.Database | None = None,
-             transport: messaging.Transport | None = None) -> Any:
+             transport: messaging.Transport | None = None,
+             threads: int | None = None) -> Any:
     """The service as a WSGI application.
 
     :param conf: the configuration, read already
     :param database: None: as configured
     :param transport: None: as configured
+    :param threads: requests that the server answers at the same time; None:
+        not known
     :raises ConfigurationError: an option is missing or wrong, or the
         database will not do
     """
@@ -96,7 +99,7 @@ def load_app(conf: cfg.ConfigOpts, database: engine.Database | None = None,
     token = _parts.set(_Parts(
         conf=conf, database=database,
         volume_client=client.VolumeClient(
-            conf, transport or rpc_transport.get_transport(conf)),
+            conf, transport or rpc_transport.get_transport(conf), threads),
         enforcer=policies.new_enforcer(conf)))
     try:
         return deploy.loadapp(f'config:{path}', name=_NAME)
@@ -232,7 +235,7 @@ def _no_keystone(reason: str) -> exception.ConfigurationError:
 def _application(table: Iterable[urls.Row]) -> app.Application:
     parts = _parts.get()
     return app.Application(parts.conf, parts.database, parts.volume_client,
-                           parts.enforcer, table)
+                           table)
 
 
 def _set_defaults(conf: cfg.ConfigOpts) -> None:

@@ -22,10 +22,6 @@ from manageable_snapshots import exception
 #: where the authentication leaves the context in the WSGI environment
 ENV_CONTEXT = 'manageable_snapshots.context'
 
-#: where there is a function ``(rule, target) -> bool`` that decides by the
-#: policy whether the caller may do something
-ENV_MAY = 'manageable_snapshots.may'
-
 UNSETTLED = (0, 0)
 
 #: ``Request.json`` of a request that has no body; ``null`` is one
@@ -51,15 +47,3 @@ class Request(webob.Request):
     def context(self) -> context.RequestContext:
         """The context of the caller."""
         return self.environ[ENV_CONTEXT]
-
-    def authorize(self, rule: str,
-                  target: dict[str, Any] | None = None) -> None:
-        """Raise unless the policy allows the caller what a rule guards.
-
-        :param rule: the rule's name
-        :param target: fields of the resource that the rule may refer to;
-            None: the caller's own ``project_id`` and ``user_id``
-        :raises PolicyNotAuthorized: the policy refuses
-        """
-        if not self.environ[ENV_MAY](rule, target):
-            raise exception.PolicyNotAuthorized(action=rule)

@@ -39,7 +39,8 @@ def main(argv: Sequence[str]) -> int:
     :returns: exit status; 1: it cannot start, or requests were cut short
     """
     conf = common.load(argv, DESCRIPTION)
-    application = deploy.load_app(conf)
+    application = deploy.load_app(
+        conf, threads=conf.osapi_volume_threads)
     try:
         server = http.Server(
             application, conf.osapi_volume_listen,

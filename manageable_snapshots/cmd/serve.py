@@ -18,8 +18,10 @@ never leave the process and a folder of image files as the backend.
 
 import argparse
 from collections.abc import Sequence
+import fcntl
 import os
 import pathlib
+from typing import TextIO
 
 from oslo_config import cfg
 from oslo_log import log
@@ -43,12 +45,17 @@ BACKEND = 'directory'
 # A name of its own, since this machine's may change while volumes exist.
 HOST = 'localhost'
 
+#: in the state folder: the id of the process that has the folder
+_LOCK = 'pid'
+
 _READY = '''\
 Serving on {url}/v3
-  backend    {host}@{backend}: the folder {directory}
+  backend    {host}@{backend}: the folder {directory}{made}
   state      {state}
   who asks   {who}
 '''
+
+_MADE = ', which was not there and has been made'
 
 _CLIENT = '''
 To reach it with OpenStack's client (python-openstackclient):
@@ -73,14 +80,28 @@ def serve(arguments: argparse.Namespace) -> int:
 
     :param arguments: from the command line
     :returns: exit status
-    :raises ConfigurationError: an option is wrong
+    :raises ConfigurationError: an option is wrong, or another process has
+        the state
     """
     conf = _configure(arguments)
+    try:
+        lock = _lock(conf.state_path)
+    except OSError as error:
+        raise _unusable(f'{conf.state_path}: {error.strerror}') from error
+    with lock:
+        return _serve(conf, arguments)
+
+
+def _serve(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> int:
+    directory = conf[BACKEND].directory_path
+    is_missing = arguments.directory is not None and not os.path.isdir(
+        directory)
     migration.sync(conf)
     database = engine.Database(conf)
     transport = rpc_transport.in_process(conf)
     application = deploy.load_app(
-        conf, database=database, transport=transport)
+        conf, database=database, transport=transport,
+        threads=conf.osapi_volume_threads)
     try:
         server = http.Server(application, arguments.host, arguments.port,
                              conf.osapi_volume_threads,
@@ -94,7 +115,8 @@ def serve(arguments: argparse.Namespace) -> int:
     noauth = conf.auth_strategy == 'noauth'
     print((_READY + (_CLIENT if noauth else '')).format(
         url=server.url, host=conf.host, backend=BACKEND,
-        directory=conf[BACKEND].directory_path, state=conf.state_path,
+        directory=directory, state=conf.state_path,
+        made=_MADE if is_missing and os.path.isdir(directory) else '',
         who='anyone, as an administrator: there is no authentication'
         if noauth else 'whom Keystone knows') + '\nCtrl-C stops it.',
         flush=True)
@@ -123,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
         help='where the database is kept (default: %(default)s)')
     command.add_argument(
         '--directory', metavar='DIR',
-        help='the folder with the image files (default: the folder '
-             f'"{BACKEND}" in the state path)')
+        help='the folder with the image files, which is made if it is not '
+             f'there (default: the folder "{BACKEND}" in the state path)')
     command.add_argument(
         '--host', metavar='ADDRESS', default='127.0.0.1',
         help='the address to listen on (default: %(default)s)')
@@ -176,7 +198,34 @@ def _configure(arguments: argparse.Namespace) -> cfg.ConfigOpts:
     try:
         os.makedirs(state, 0o700, exist_ok=True)
     except OSError as error:
-        raise exception.ConfigurationError(
-            option='state_path', group='DEFAULT',
-            reason=f'{state}: {error.strerror}') from error
+        raise _unusable(f'{state}: {error.strerror}') from error
     return conf
+
+
+def _lock(state: str) -> TextIO:
+    """Keep other processes from a state folder until the file is closed.
+
+    Messages and locks stay within a process, so that two of them would do
+    each adoption twice.
+
+    :raises ConfigurationError: another process has the folder
+    """
+    # Not emptied when opened: the number in it may be another process's.
+    file = open(os.path.join(state, _LOCK), 'a+', encoding='ascii')
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        with file:
+            file.seek(0)
+            raise _unusable(
+                f'{state} is in use by process {file.read()}: stop it, or '
+                'choose another folder with --state-path') from None
+    file.truncate(0)
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _unusable(reason: str) -> exception.ConfigurationError:
+    return exception.ConfigurationError(
+        option='state_path', group='DEFAULT', reason=reason)

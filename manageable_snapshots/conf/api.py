@@ -33,7 +33,7 @@ OPTIONS: list[cfg.Opt] = [
         'osapi_volume_listen_port', default=8776,
         help='Port on which manageable-snapshots-api listens.'),
     cfg.IntOpt(
-        'osapi_volume_threads', default=16, min=1,
+        'osapi_volume_threads', default=32, min=1,
         help='Requests that one manageable-snapshots-api process answers at '
              'the same time.'),
     cfg.IntOpt(
@@ -78,7 +78,17 @@ OWN_OPTIONS: list[cfg.Opt] = [
     cfg.IntOpt(
         'concurrent_lists', default=64, min=1,
         help='Lists for which one process of the API waits at the same time; '
-             'further ones are answered with 503 and Retry-After.'),
+             'further ones are answered with 503 and Retry-After. '
+             'manageable-snapshots-api keeps a quarter of '
+             'osapi_volume_threads for other requests in any case.'),
+    cfg.IntOpt(
+        'concurrent_lists_per_backend', default=16, min=1,
+        help='Lists of one backend for which one process of the API waits at '
+             'the same time; further ones are answered with 503 and '
+             'Retry-After. Keep it below the number of threads of the WSGI '
+             'server, so that a backend that hangs leaves threads for other '
+             'requests. manageable-snapshots-api keeps half of '
+             'osapi_volume_threads in any case.'),
     cfg.IntOpt(
         'concurrent_casts', default=24, min=1,
         help='Messages that one process of the API hands to the broker at the '

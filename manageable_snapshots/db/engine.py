@@ -54,6 +54,10 @@ class Conflict(exception.ServiceUnavailable):
     """Another transaction was first; the same one again can succeed."""
 
 
+class CommitLost(exception.ServiceUnavailable):
+    """The connection broke at the commit; the rows may be there or not."""
+
+
 class Database:
     """A database, as ``[database]`` of a configuration names it.
 
@@ -123,15 +127,25 @@ class Database:
         What it reads ``for update`` nobody else changes before it ends; on
         SQLite that is everything. An error in the block undoes all.
 
+        :raises CommitLost: the database did not answer the commit
         :raises ServiceUnavailable: the database does not answer in time, or
             another transaction was first (see :func:`retry`)
         :raises InvalidInput: the database cannot hold a value
         """
-        with _errors(), self._facade.writer.using(context) as session:
-            if not session.info.get('write'):
-                session.info['write'] = True
-                session.connection(execution_options={'write': True})
-            yield session
+        is_done = False
+        try:
+            with _errors(), self._facade.writer.using(context) as session:
+                if not session.info.get('write'):
+                    session.info['write'] = True
+                    session.connection(execution_options={'write': True})
+                yield session
+                is_done = True
+        except Conflict:
+            raise
+        except exception.ServiceUnavailable as error:
+            if is_done:
+                raise CommitLost(error.msg) from error
+            raise
 
     def dispose(self) -> None:
         """Close the connections that are not in use."""
@@ -225,3 +239,5 @@ def _set_up_mysql(connection: Any, _record: Any) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             'SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED')
+        # oslo.db has 'utf8', in which no character of four bytes is sent.
+        cursor.execute('SET NAMES utf8mb4')

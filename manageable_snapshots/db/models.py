@@ -31,7 +31,8 @@ from sqlalchemy import orm
 # they are declared in a way that SQLAlchemy 1.4 does not know.
 Column: Any = sa.Column
 
-_TABLE_ARGS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8'}
+# Cinder's tables are of 'utf8', which lacks characters of four bytes.
+_TABLE_ARGS = {'mysql_engine': 'InnoDB', 'mysql_charset': 'utf8mb4'}
 
 
 def new_id() -> str:

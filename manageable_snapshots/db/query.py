@@ -32,6 +32,28 @@ def live(model: Any) -> Any:
     return model.deleted == sa.false()
 
 
+def get(session: orm.Session, model: Any,
+        context: request_context.RequestContext, row_id: str, *,
+        for_update: bool = False) -> Any:
+    """Return a live row of the context's project, or of any for an admin.
+
+    :param for_update: lock the row, once it is known to be the project's
+    :returns: None: there is none, or it is another project's
+    """
+    def find(statement: Any) -> Any:
+        row = session.scalars(statement).first()
+        return row if row is not None and (
+            context.is_admin or row.project_id == context.project_id) else None
+
+    statement = sa.select(model).where(model.id == row_id, live(model))
+    row = find(statement)
+    if row is None or not for_update:
+        return row
+    # The session holds the row as it was before it was locked.
+    return find(statement.with_for_update().execution_options(
+        populate_existing=True))
+
+
 def page(session: orm.Session, model: Any,
          context: request_context.RequestContext, *, all_projects: bool,
          filters: Mapping[str, Any], limit: int | None,

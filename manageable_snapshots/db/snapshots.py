@@ -49,6 +49,8 @@ _SET_ASIDE = '1%'
 _PUT_OFF = '25%'
 _CLAIMED = '50%'
 _UNCLAIMED = (_WAITING, _SET_ASIDE, _PUT_OFF)
+_HAS_NOT_BEGUN = sa.or_(models.Snapshot.progress.is_(None),
+                        models.Snapshot.progress != _CLAIMED)
 
 #: Metadata key under which a failed adoption says why.
 ERROR_KEY = 'manage_error'
@@ -72,17 +74,15 @@ _NOT_IN_UTF8MB3 = re.compile('[\ud800-\udfff\U00010000-\U0010ffff]')
 
 
 def get(session: orm.Session, context: request_context.RequestContext,
-        snapshot_id: str) -> models.Snapshot:
+        snapshot_id: str, *, for_update: bool = False) -> models.Snapshot:
     """A snapshot of the project that asks; of any, for an administrator.
 
+    :param for_update: nobody else changes it before the transaction ends
     :raises SnapshotNotFound: there is none, or it is another project's
     """
-    snapshot = session.scalars(
-        sa.select(models.Snapshot).where(
-            models.Snapshot.id == snapshot_id,
-            query.live(models.Snapshot))).first()
-    if snapshot is None or not (
-            context.is_admin or snapshot.project_id == context.project_id):
+    snapshot = query.get(session, models.Snapshot, context, snapshot_id,
+                         for_update=for_update)
+    if snapshot is None:
         raise exception.SnapshotNotFound(snapshot_id=snapshot_id)
     return snapshot
 
@@ -123,17 +123,19 @@ def create(session: orm.Session,
            volume: models.Volume, *, name: str | None,
            description: str | None, metadata: Mapping[str, str] | None,
            reference: Mapping[str, str] | str | None = None,
-           aside: bool = False) -> models.Snapshot:
+           aside: bool = False,
+           snapshot_id: str | None = None) -> models.Snapshot:
     """Insert a snapshot that is being made.
 
     :param owner: whose user's and project's it is
     :param volume: its parent, whose size it has until it is known better
     :param reference: from which it is to be adopted
     :param aside: a worker of Cinder's own may be to do that
+    :param snapshot_id: its id; None: a new one
     """
     snapshot = models.Snapshot(
-        volume_id=volume.id, user_id=owner.user_id,
-        project_id=owner.project_id, status=CREATING,
+        id=snapshot_id or models.new_id(), volume_id=volume.id,
+        user_id=owner.user_id, project_id=owner.project_id, status=CREATING,
         progress=_SET_ASIDE if aside else _WAITING,
         volume_size=volume.size, display_name=name,
         display_description=description,
@@ -396,6 +398,47 @@ def give_up(session: orm.Session, snapshot_id: str, reason: str) -> bool:
     """
     return make_error(session, snapshot_id, reason,
                       models.Snapshot.progress.in_(_UNCLAIMED))
+
+
+def begin(session: orm.Session, snapshot_id: str, *statuses: str,
+          again: bool = False) -> bool:
+    """Note that a worker begins to take, delete or unmanage a snapshot.
+
+    From then on the API does not undo the request.
+
+    :param statuses: of which the snapshot must have one
+    :param again: a worker may have begun before
+    :returns: False: the status is another one, or a worker has begun
+    """
+    return bool(query.update(
+        session, models.Snapshot, models.Snapshot.id == snapshot_id,
+        models.Snapshot.status.in_(statuses),
+        *(() if again else (_HAS_NOT_BEGUN,)), progress=_CLAIMED))
+
+
+def start_deletion(session: orm.Session, snapshot: models.Snapshot,
+                   status: str) -> bool:
+    """Turn a snapshot to ``deleting`` or ``unmanaging``.
+
+    :param snapshot: the row as it was read
+    :returns: False: its status has changed since
+    """
+    return bool(query.update(
+        session, models.Snapshot, models.Snapshot.id == snapshot.id,
+        models.Snapshot.status == snapshot.status, status=status,
+        progress=_WAITING))
+
+
+def stop_deletion(session: orm.Session, snapshot: models.Snapshot) -> bool:
+    """Undo :func:`start_deletion`.
+
+    :param snapshot: the row as it was before
+    :returns: False: a worker has begun to delete the snapshot, or is done
+    """
+    return bool(query.update(
+        session, models.Snapshot, models.Snapshot.id == snapshot.id,
+        models.Snapshot.status.in_(('deleting', 'unmanaging')),
+        _HAS_NOT_BEGUN, status=snapshot.status, progress=snapshot.progress))
 
 
 def withdraw(session: orm.Session, context: request_context.RequestContext,

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
 
+from oslo_utils import timeutils
 import sqlalchemy as sa
 from sqlalchemy import orm
 
@@ -31,6 +32,10 @@ from manageable_snapshots.i18n import _
 #: ``migration_status`` of a volume that no migration is at work on
 _NOT_MIGRATING = (None, 'deleting', 'error', 'success')
 
+_HAS_NOT_BEGUN = sa.or_(
+    models.Volume.previous_status.is_(None),
+    models.Volume.previous_status != models.Volume.status)
+
 
 def get(session: orm.Session, context: request_context.RequestContext,
         volume_id: str, *, for_update: bool = False) -> models.Volume:
@@ -39,15 +44,9 @@ def get(session: orm.Session, context: request_context.RequestContext,
     :param for_update: nobody else changes it before the transaction ends
     :raises VolumeNotFound: there is none, or it is another project's
     """
-    statement = sa.select(models.Volume).where(
-        models.Volume.id == volume_id, query.live(models.Volume))
-    if for_update:
-        # The session may hold the row as it was before it was locked.
-        statement = statement.with_for_update().execution_options(
-            populate_existing=True)
-    volume = session.scalars(statement).first()
-    if volume is None or not (
-            context.is_admin or volume.project_id == context.project_id):
+    volume = query.get(session, models.Volume, context, volume_id,
+                       for_update=for_update)
+    if volume is None:
         raise exception.VolumeNotFound(volume_id=volume_id)
     return volume
 
@@ -77,6 +76,17 @@ def why_not_snapshottable(
     else:
         return None
     return exception.InvalidVolume(reason=reason)
+
+
+def parent(session: orm.Session, snapshot: models.Snapshot) -> models.Volume:
+    """Return the volume of a snapshot, also when the volume is deleted.
+
+    :raises VolumeNotFound: there is no such row
+    """
+    volume = session.get(models.Volume, snapshot.volume_id)
+    if volume is None:
+        raise exception.VolumeNotFound(volume_id=snapshot.volume_id)
+    return volume
 
 
 def list_volumes(session: orm.Session,
@@ -124,6 +134,56 @@ def update(session: orm.Session, volume_id: str, **values: Any) -> bool:
     """
     return bool(query.update(session, models.Volume,
                              models.Volume.id == volume_id, **values))
+
+
+def begin(session: orm.Session, volume_id: str, *statuses: str,
+          again: bool = False) -> bool:
+    """Note that a worker begins to make or delete a volume.
+
+    From then on the API does not undo the request. The note is a
+    ``previous_status`` that equals the status. Cinder uses that column
+    during backups only.
+
+    :param statuses: of which the volume must have one
+    :param again: a worker may have begun before
+    :returns: False: the status is another one, or a worker has begun
+    """
+    return bool(query.update(
+        session, models.Volume, models.Volume.id == volume_id,
+        models.Volume.status.in_(statuses),
+        *(() if again else (_HAS_NOT_BEGUN,)),
+        previous_status=models.Volume.status))
+
+
+def is_waiting(volume: models.Volume) -> bool:
+    """Whether a volume waits for a worker that makes it."""
+    return (volume.status == 'creating'
+            and volume.previous_status != volume.status)
+
+
+def start_deletion(session: orm.Session, volume: models.Volume) -> bool:
+    """Turn a volume to ``deleting``.
+
+    :param volume: the row as it was read
+    :returns: False: its status has changed since
+    """
+    return bool(query.update(
+        session, models.Volume, models.Volume.id == volume.id,
+        models.Volume.status == volume.status, status='deleting',
+        previous_status=None, terminated_at=timeutils.utcnow()))
+
+
+def stop_deletion(session: orm.Session, volume: models.Volume) -> bool:
+    """Undo :func:`start_deletion`.
+
+    :param volume: the row as it was before
+    :returns: False: a worker has begun to delete the volume, or is done
+    """
+    return bool(query.update(
+        session, models.Volume, models.Volume.id == volume.id,
+        models.Volume.status == 'deleting', _HAS_NOT_BEGUN,
+        status=volume.status, previous_status=volume.previous_status,
+        terminated_at=volume.terminated_at))
 
 
 def delete(session: orm.Session, volume_id: str) -> bool:

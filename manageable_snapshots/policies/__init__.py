@@ -25,7 +25,6 @@ from oslo_context import context as oslo_context
 from oslo_policy import policy
 
 from manageable_snapshots import conf as configuration
-from manageable_snapshots import exception
 from manageable_snapshots.policies import base
 from manageable_snapshots.policies import companions
 from manageable_snapshots.policies import manageable_snapshots
@@ -89,19 +88,6 @@ def may(enforcer: policy.Enforcer, context: oslo_context.RequestContext,
         target = {'project_id': context.project_id,
                   'user_id': context.user_id}
     return bool(enforcer.authorize(rule, target, context))
-
-
-def authorize(enforcer: policy.Enforcer,
-              context: oslo_context.RequestContext, rule: str,
-              target: dict[str, Any] | None = None) -> None:
-    """Raise unless the policy allows the caller what a rule guards.
-
-    :param rule: as for :func:`may`
-    :param target: likewise
-    :raises PolicyNotAuthorized: the policy refuses
-    """
-    if not may(enforcer, context, rule, target):
-        raise exception.PolicyNotAuthorized(action=rule)
 
 
 def is_admin(enforcer: policy.Enforcer,

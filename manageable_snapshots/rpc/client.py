@@ -40,6 +40,7 @@ from manageable_snapshots.i18n import _
 from manageable_snapshots.rpc import in_process
 from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import serializer
+from manageable_snapshots.rpc import slots
 from manageable_snapshots.rpc import versions
 
 LOG = logging.getLogger(__name__)
@@ -101,10 +102,13 @@ class VolumeClient:
     :param conf: the configuration
     :param transport: from ``transport.get_transport`` or
         ``transport.in_process``
+    :param threads: threads of the API process, if it is one of ours; lists
+        leave a quarter of them to other requests, and those of one backend
+        leave half of them
     """
 
-    def __init__(self, conf: cfg.ConfigOpts,
-                 transport: messaging.Transport) -> None:
+    def __init__(self, conf: cfg.ConfigOpts, transport: messaging.Transport,
+                 threads: int | None = None) -> None:
         self._rpc_timeout = conf.manageable_snapshots.rpc_timeout
         self._list_timeout = conf.manageable_snapshots.list_timeout
         # retry=0: an attempt ends with the first error; whether there is
@@ -115,14 +119,20 @@ class VolumeClient:
                              version=versions.BASE_VERSION),
             retry=0, serializer=serializer.RequestContextSerializer())
         self._has_broker = not isinstance(transport, in_process.Transport)
-        self._casts = threading.BoundedSemaphore(
-            conf.manageable_snapshots.concurrent_casts)
-        self._calls = threading.BoundedSemaphore(
-            conf.manageable_snapshots.concurrent_lists)
+        own = conf.manageable_snapshots
+        self._casts = slots.Slots(own.concurrent_casts, own.concurrent_casts)
+        lists, of_one = (own.concurrent_lists,
+                         own.concurrent_lists_per_backend)
+        if threads is not None:
+            lists = min(lists, max(1, threads * 3 // 4))
+            of_one = min(of_one, max(1, threads // 2))
+        self._calls = slots.Slots(lists, of_one)
         # A worker that died counts as up for so long.
         self._down_time = conf.service_down_time
         self._known: collections.OrderedDict[str, _Known] = (
             collections.OrderedDict())
+        #: backends that are being asked
+        self._asked: dict[str, concurrent.futures.Future[_Known]] = {}
         self._lock = threading.Lock()
 
     def get_manageable_snapshots(
@@ -147,9 +157,11 @@ class VolumeClient:
             cannot filter
         :raises DriverCannot: the backend's driver cannot list
         :raises BackendTimeout: no answer within ``list_timeout``
+        :raises Busy: too many lists are in progress
         :raises ServiceUnavailable: no broker or no service is there
         """
         objects.refuse(marker)
+        queue = hosts.backend(queue)
         arguments = {
             name: value for name, value in (
                 ('pool', pool), ('marker_size', marker_size)
@@ -159,7 +171,7 @@ class VolumeClient:
             known = self._find(queue)
             if not known.is_there:
                 if filters and known.carries_on:
-                    raise exception.ServiceUnavailable()
+                    raise exception.VolumeServiceUnavailable(service=queue)
                 if filters:
                     raise exception.InvalidInput(reason=_(
                         'the volume service of %(queue)s cannot filter by '
@@ -168,7 +180,7 @@ class VolumeClient:
                 arguments = {}
         # The wait for a slow backend is long; that for the broker is not.
         deadline = time.monotonic() + self._rpc_timeout
-        self._hand_over(lambda: self._reach_broker(deadline))
+        self._hand_over(queue, lambda: self._reach_broker(deadline))
         entries = self._call(
             context, queue, 'get_manageable_snapshots',
             versions.LIST_VERSION, self._list_timeout, marker=marker,
@@ -212,16 +224,33 @@ class VolumeClient:
             return _Known(True, True, math.inf, math.inf)
         with self._lock:
             known = self._known.get(queue)
-        now = time.monotonic()
-        if known is None or known.until <= now:
-            counted_on = known.counted_on if known else -math.inf
-            known = self._find_out(queue, counted_on)
+            if known is not None and known.until > time.monotonic():
+                return known
+            asked = self._asked.get(queue)
+            if asked is None:
+                asking = self._asked[queue] = concurrent.futures.Future()
+        if asked is not None:
+            # Requests to a worker that hangs take one slot together.
+            return asked.result(2 * self._rpc_timeout)
+        try:
+            known = self._find_out(
+                queue, known.counted_on if known else -math.inf)
+            self._remember(queue, known)
+            asking.set_result(known)
+        except Exception as error:
+            asking.set_exception(error)
+            raise
+        finally:
             with self._lock:
-                self._known[queue] = known
-                self._known.move_to_end(queue)
-                if len(self._known) > _BACKENDS:
-                    self._known.popitem(last=False)
+                del self._asked[queue]
         return known
+
+    def _remember(self, queue: str, known: _Known) -> None:
+        with self._lock:
+            self._known[queue] = known
+            self._known.move_to_end(queue)
+            if len(self._known) > _BACKENDS:
+                self._known.popitem(last=False)
 
     def _find_out(self, queue: str, counted_on: float) -> _Known:
         is_there = self._ask(queue)
@@ -263,7 +292,7 @@ class VolumeClient:
                           error)
                 return None
 
-        return self._hand_over(ask)
+        return self._hand_over(queue, ask)
 
     def create_snapshot(
             self, context: request_context.RequestContext, queue: str,
@@ -341,21 +370,23 @@ class VolumeClient:
                     LOG.debug('%s does not listen: %s', queue, error)
             raise _TooLate(f'{queue} does not listen')
 
-        self._hand_over(cast, seconds)
+        self._hand_over(hosts.backend(queue), cast, seconds)
 
-    def _hand_over(self, function: Callable[[], Any],
+    def _hand_over(self, queue: str, function: Callable[[], Any],
                    seconds: float | None = None) -> Any:
         seconds = self._rpc_timeout if seconds is None else seconds
         try:
-            return self._within(seconds, self._casts, function)
+            return self._within(seconds, self._casts, queue, function)
         except exception.ServiceUnavailable:
             raise
         except Exception as error:
-            LOG.error('A request was not handed over within %d seconds: '
-                      '%s: %s', seconds, type(error).__name__, error,
+            LOG.error('A request to %s was not handed over within %d '
+                      'seconds: %s: %s', queue, seconds,
+                      type(error).__name__, error,
                       exc_info=exception.is_unexpected(
                           error.__cause__ or error))
-            raise exception.ServiceUnavailable() from None
+            raise exception.VolumeServiceUnavailable(
+                service=queue) from None
 
     def _reach_broker(self, deadline: float) -> None:
         """See whether the broker takes messages; it throws this one away.
@@ -407,7 +438,7 @@ class VolumeClient:
                     type(error).__name__, str(error), queue) from None
 
         try:
-            return self._within(seconds + 1, self._calls, call)
+            return self._within(seconds + 1, self._calls, queue, call)
         except exception.ManageableSnapshotsException:
             raise
         except Exception as error:
@@ -417,9 +448,10 @@ class VolumeClient:
             if time.monotonic() - started >= seconds:
                 raise exception.BackendTimeout(
                     host=queue, seconds=seconds) from None
-            raise exception.ServiceUnavailable() from None
+            raise exception.VolumeServiceUnavailable(
+                service=queue) from None
 
-    def _within(self, seconds: float, slots: threading.BoundedSemaphore,
+    def _within(self, seconds: float, room: slots.Slots, queue: str,
                 function: Callable[[], Any]) -> Any:
         """Run a function, and wait for it at most so long.
 
@@ -427,10 +459,7 @@ class VolumeClient:
         :raises Busy: too many go on already
         :raises ServiceUnavailable: there is no thread for it
         """
-        if not slots.acquire(blocking=False):
-            LOG.error('Too many requests wait for the message broker or for '
-                      'an answer; another one is refused.')
-            raise exception.Busy()
+        room.take(queue)
         future: concurrent.futures.Future[Any] = concurrent.futures.Future()
 
         def run() -> None:
@@ -439,14 +468,14 @@ class VolumeClient:
             except Exception as error:
                 future.set_exception(error)
             finally:
-                slots.release()
+                room.release(queue)
 
         # A daemon, unlike the threads of an executor: the process must be
         # able to end while the broker hangs.
         try:
             threading.Thread(target=run, name='rpc', daemon=True).start()
         except RuntimeError as error:
-            slots.release()
+            room.release(queue)
             LOG.error('No thread for a request: %s', error)
             raise exception.ServiceUnavailable() from None
         concurrent.futures.wait([future], seconds)
@@ -496,8 +525,11 @@ def _translated(name: str, message: str | None,
     if not isinstance(known, type):
         return _failed(queue)
     if issubclass(known, exception.ServiceUnavailable):
-        return known()
+        return known(_('The backend %s is unavailable at this time.') % queue)
     line = (message or '').strip().partition('\n')[0][:_MESSAGE_LENGTH]
+    if line and queue not in line and issubclass(
+            known, exception.BackendTimeout):
+        line = f'{queue}: {line}'
     if line and issubclass(known, (exception.Invalid,
                                    exception.BackendTimeout)):
         return known(message=line)

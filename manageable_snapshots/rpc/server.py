@@ -130,14 +130,21 @@ class Servers:
                 _('The message broker cannot be reached.'))
 
     def _start(self) -> None:
-        self._servers = self._create()
+        started: list[Any] = []
         try:
+            self._servers = self._create()
             for server in self._servers:
                 server.start()
+                started.append(server)
         except Exception as error:
             # A password that is wrong, say.
             LOG.error('Cannot listen for requests: %s', error,
                       exc_info=exception.is_unexpected(error))
+            # The next attempt makes new ones, which these would rob of
+            # messages. The one that failed listens to nothing, and
+            # oslo.messaging waits for its start before it stops.
+            for server in started:
+                _stop(server)
             return
         self._listening.set()
         if self._stopped:

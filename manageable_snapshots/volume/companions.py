@@ -40,6 +40,10 @@ from manageable_snapshots.volume import rows
 
 LOG = logging.getLogger(__name__)
 
+# What Cinder's API makes of a volume that is to be deleted or unmanaged.
+_DELETING = ('deleting', 'error_managing_deleting')
+_UNMANAGING = ('unmanaging',)
+
 
 class Companions:
     """Makes and deletes the volumes and snapshots of one backend.
@@ -75,7 +79,10 @@ class Companions:
         """
         volume_id = objects.identifier(volume, 'Volume')
         row = self._volume(context, volume_id)
-        if row is None or row.status != 'creating':
+        if row is None or not self._begin(
+                context, volumes, volume_id, 'creating'):
+            LOG.info('Volume %s does not wait to be made; ignoring the '
+                     'message.', volume_id)
             return volume_id
         try:
             if row.snapshot_id or row.source_volid:
@@ -96,16 +103,27 @@ class Companions:
             self, context: request_context.RequestContext,
             volume: dict[str, Any], unmanage_only: bool = False,
             cascade: bool = False) -> bool:
-        """Delete a volume that has no snapshots.
+        """Delete a volume.
 
         :param volume: Cinder's Volume object
         :param unmanage_only: leave it on the backend
+        :param cascade: delete its snapshots first, all of which must be
+            ``deleting``
         """
         volume_id = objects.identifier(volume, 'Volume')
         row = self._volume(context, volume_id)
         if row is None:
             return True
+        statuses = _UNMANAGING if unmanage_only else _DELETING
+        # Cinder deletes its temporary volumes whatever status they have.
+        if row.use_quota is not False and not self._begin(
+                context, volumes, volume_id, *statuses, again=True):
+            LOG.info('Volume %s is not to be deleted; ignoring the message.',
+                     volume_id)
+            return True
         try:
+            if cascade:
+                self._delete_snapshots(context, volume_id)
             if not unmanage_only:
                 self._driver.delete_volume(rows.volume(self._conf, row))
         except Exception as error:
@@ -126,7 +144,10 @@ class Companions:
         """
         snapshot_id = objects.identifier(snapshot, 'Snapshot')
         view = self._snapshot(context, snapshot_id)
-        if view is None or view.status != 'creating':
+        if view is None or not self._begin(
+                context, snapshots, snapshot_id, 'creating'):
+            LOG.info('Snapshot %s does not wait to be taken; ignoring the '
+                     'message.', snapshot_id)
             return snapshot_id
         try:
             columns = self._driver.create_snapshot(view) or {}
@@ -151,9 +172,43 @@ class Companions:
         :param unmanage_only: leave it on the backend as it is
         :param handle_quota: give the quota back; false where the caller did
         """
-        snapshot_id = objects.identifier(snapshot, 'Snapshot')
+        return self._delete_snapshot(
+            context, objects.identifier(snapshot, 'Snapshot'), unmanage_only,
+            handle_quota)
+
+    def _delete_snapshots(self, context: request_context.RequestContext,
+                          volume_id: str) -> None:
+        """Delete the snapshots of a volume.
+
+        :raises InvalidSnapshot: one is not ``deleting``, or is left
+        """
+        context = context.elevated()
+        with self._database.reader(context) as session:
+            statuses = {row.id: row.status for row in snapshots.list_snapshots(
+                session, context, all_projects=True,
+                filters={'volume_id': volume_id})}
+        for snapshot_id, status in statuses.items():
+            if status != 'deleting':
+                raise exception.InvalidSnapshot(
+                    reason=_('snapshot %(id)s is "%(status)s", not '
+                             '"deleting"') % {'id': snapshot_id,
+                                              'status': status})
+        for snapshot_id in statuses:
+            if not self._delete_snapshot(context, snapshot_id):
+                raise exception.InvalidSnapshot(
+                    reason=_('snapshot %s was not deleted') % snapshot_id)
+
+    def _delete_snapshot(self, context: request_context.RequestContext,
+                         snapshot_id: str, unmanage_only: bool = False,
+                         handle_quota: bool = True) -> bool:
         view = self._snapshot(context, snapshot_id)
         if view is None:
+            return True
+        status = 'unmanaging' if unmanage_only else 'deleting'
+        if not self._begin(context, snapshots, snapshot_id, status,
+                           again=True):
+            LOG.info('Snapshot %(id)s is not "%(status)s"; ignoring the '
+                     'message.', {'id': snapshot_id, 'status': status})
             return True
         try:
             if unmanage_only:
@@ -200,8 +255,18 @@ class Companions:
             except exception.SnapshotNotFound:
                 return None
             context.require_right_to(row.project_id)
-            return rows.snapshot(self._conf, row, volumes.get(
-                session, context.elevated(), row.volume_id))
+            return rows.snapshot(
+                self._conf, row, volumes.parent(session, row))
+
+    @engine.retry
+    def _begin(self, context: request_context.RequestContext, table: Any,
+               row_id: str, *statuses: str, again: bool = False) -> bool:
+        """Note that a request is being done, unless it was withdrawn.
+
+        :param table: the module ``volumes`` or ``snapshots``
+        """
+        with self._database.writer(context) as session:
+            return table.begin(session, row_id, *statuses, again=again)
 
     @engine.retry
     def _update_volume(self, context: request_context.RequestContext,
@@ -214,13 +279,15 @@ class Companions:
                        volume_id: str) -> None:
         with self._database.writer(context) as session:
             try:
-                row = volumes.get(session, context.elevated(), volume_id)
+                row = volumes.get(session, context.elevated(), volume_id,
+                                  for_update=True)
             except exception.VolumeNotFound:
                 return
-            quota.charge(
-                session, self._conf, context, project_id=row.project_id,
-                volume_type=volume_types.get(session, row.volume_type_id),
-                volumes=-1, gigabytes=-row.size, size=row.size)
+            if row.use_quota is not False:
+                quota.charge(
+                    session, self._conf, context, project_id=row.project_id,
+                    volume_type=volume_types.get(session, row.volume_type_id),
+                    volumes=-1, gigabytes=-row.size, size=row.size)
             volumes.delete(session, volume_id)
 
     @engine.retry
@@ -246,10 +313,11 @@ class Companions:
                          snapshot_id: str, handle_quota: bool) -> None:
         with self._database.writer(context) as session:
             try:
-                row = snapshots.get(session, context.elevated(), snapshot_id)
+                row = snapshots.get(session, context.elevated(), snapshot_id,
+                                    for_update=True)
             except exception.SnapshotNotFound:
                 return
-            if handle_quota:
+            if handle_quota and row.use_quota is not False:
                 quota.charge(
                     session, self._conf, context, project_id=row.project_id,
                     volume_type=volume_types.get(

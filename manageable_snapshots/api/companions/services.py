@@ -17,7 +17,6 @@ from typing import Any
 from manageable_snapshots.api.companions import views
 from manageable_snapshots.api import request
 from manageable_snapshots.db import services
-from manageable_snapshots import policies
 from manageable_snapshots.policies import companions as rules
 
 
@@ -26,7 +25,7 @@ def index(app: Any, req: request.Request) -> dict[str, Any]:
 
     A host without a backend, ``node1``, means all of its backends.
     """
-    policies.authorize(app.enforcer, req.context, rules.SERVICE_GET_ALL)
+    req.context.authorize(rules.SERVICE_GET_ALL)
     with app.database.reader(req.context) as session:
         rows = services.list_services(
             session, binary=req.GET.get('binary'), host=req.GET.get('host'))

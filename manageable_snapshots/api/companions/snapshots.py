@@ -25,6 +25,7 @@ from manageable_snapshots.api.companions import links
 from manageable_snapshots.api.companions import query
 from manageable_snapshots.api.companions import schemas
 from manageable_snapshots.api.companions import views
+from manageable_snapshots.api import handover
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
 from manageable_snapshots.api import validation
@@ -40,7 +41,6 @@ from manageable_snapshots.db import volumes
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
-from manageable_snapshots import policies
 from manageable_snapshots.policies import companions as rules
 from manageable_snapshots.policies import manageable_snapshots as own_rules
 from manageable_snapshots import reference
@@ -62,13 +62,13 @@ class _Message:
     """What is to be sent to a worker once the rows are written.
 
     :ivar queue: the worker's name
+    :ivar parent: the snapshot's volume
     :ivar snapshot: the snapshot
-    :ivar status: which it had before
     """
 
     queue: str
+    parent: models.Volume
     snapshot: dict[str, Any]
-    status: str | None = None
 
 
 class _TakenUp(Exception):
@@ -97,18 +97,20 @@ def create(app: Any, req: request.Request) -> webob.Response:
     """POST: take a snapshot; a worker does it after this answers."""
     wanted = validation.body(req, schemas.SNAPSHOT)['snapshot']
     statuses = _snapshottable(req, wanted.get('force'))
-    view, message = _insert(app, req, wanted, statuses)
-    try:
-        app.volume_client.create_snapshot(
-            req.context, message.queue, message.snapshot)
-    except Exception:
-        try:
-            _withdraw(app, req.context, view['id'])
-        except _TakenUp:
-            # The message has arrived, only the broker's word for it has not.
-            pass
-        else:
-            raise
+    volume = _authorize(app, req.context, wanted['volume_id'])
+    snapshot_id = models.new_id()
+
+    def send(written: tuple[dict[str, Any], _Message]) -> None:
+        _view, message = written
+        with backends.shown_to(req.context, volume):
+            app.volume_client.create_snapshot(
+                req.context, message.queue, message.snapshot)
+
+    view, _message = handover.hand_over(
+        lambda: _insert(app, req, snapshot_id, wanted, statuses), send,
+        lambda: _withdraw(app, req.context, snapshot_id),
+        left=_('The request failed. Snapshot %s may be left "creating".')
+        % snapshot_id)
     LOG.info('Snapshot %(snapshot)s of volume %(volume)s is to be taken.',
              {'snapshot': view['id'], 'volume': view['volume_id']})
     return responses.accepted({'snapshot': view})
@@ -137,7 +139,7 @@ def action(app: Any, req: request.Request,
 
 def _list(app: Any, req: request.Request, *,
           is_detailed: bool) -> dict[str, Any]:
-    policies.authorize(app.enforcer, req.context, rules.SNAPSHOT_GET_ALL)
+    req.context.authorize(rules.SNAPSHOT_GET_ALL)
     page = query.page(req, app.conf, _FILTERS)
     with app.database.reader(req.context) as session:
         rows = snapshots.list_snapshots(
@@ -162,8 +164,7 @@ def _get(app: Any, session: orm.Session,
     :raises PolicyNotAuthorized: the policy says no
     """
     row = snapshots.get(session, context, snapshot_id)
-    policies.authorize(app.enforcer, context, rules.SNAPSHOT_GET,
-                       _target(row))
+    context.authorize(rules.SNAPSHOT_GET, _target(row))
     return row
 
 
@@ -176,8 +177,7 @@ def _view(app: Any, req: request.Request, row: models.Snapshot,
     """A snapshot with all that the requester may see of it."""
     view = views.snapshot(req, row, metadata)
     try:
-        policies.authorize(app.enforcer, req.context,
-                           rules.SNAPSHOT_EXTENDED, _target(row))
+        req.context.authorize(rules.SNAPSHOT_EXTENDED, _target(row))
     except exception.PolicyNotAuthorized:
         return view
     return {**view, **views.snapshot_extended(row)}
@@ -199,20 +199,34 @@ def _snapshottable(req: request.Request,
 
 
 @engine.retry
-def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
-            statuses: tuple[str, ...]) -> tuple[dict[str, Any], _Message]:
+def _authorize(app: Any, context: request_context.RequestContext,
+               volume_id: str) -> models.Volume:
+    """Return a volume that the caller may take snapshots of.
+
+    :raises VolumeNotFound: there is none, or it is another project's
+    :raises PolicyNotAuthorized: the caller may not take a snapshot of it
+    """
+    with app.database.reader(context) as session:
+        volume = volumes.get(session, context, volume_id)
+        context.authorize(rules.SNAPSHOT_CREATE, _target(volume))
+        return volume
+
+
+@engine.retry
+def _insert(app: Any, req: request.Request, snapshot_id: str,
+            wanted: dict[str, Any], statuses: tuple[str, ...],
+            ) -> tuple[dict[str, Any], _Message]:
     context = req.context
     metadata = wanted.get('metadata') or {}
     with app.database.writer(context) as session:
         # With the volume locked, it is not deleted at the same time.
         volume = volumes.get(session, context, wanted['volume_id'],
                              for_update=True)
-        policies.authorize(app.enforcer, context, rules.SNAPSHOT_CREATE,
-                           _target(volume))
         backends.check_status(volume, statuses)
-        service = backends.ready(
-            session, app.conf, host=hosts.backend(volume.host or ''),
-            cluster=hosts.backend(volume.cluster_name or ''))
+        with backends.shown_to(context, volume):
+            service = backends.ready(
+                session, app.conf, host=hosts.backend(volume.host or ''),
+                cluster=hosts.backend(volume.cluster_name or ''))
         quota.charge(
             session, app.conf, context,
             project_id=context.require_project(),
@@ -224,10 +238,10 @@ def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
             session, context, volume,
             name=_stripped(wanted.get('name', wanted.get('display_name'))),
             description=_stripped(wanted.get('description')),
-            metadata=metadata)
+            metadata=metadata, snapshot_id=snapshot_id)
         return (
             views.snapshot(req, row, metadata),
-            _Message(services.queue(service), objects.snapshot(
+            _Message(services.queue(service), volume, objects.snapshot(
                 row, metadata, pin=service.object_current_version)))
 
 
@@ -235,13 +249,24 @@ def _stripped(text: str | None) -> str | None:
     return text and text.strip()
 
 
-@engine.retry
 def _withdraw(app: Any, context: request_context.RequestContext,
-              snapshot_id: str) -> None:
+              snapshot_id: str) -> bool:
     """Undo :func:`_insert`.
 
-    :raises _TakenUp: a worker was faster
+    :returns: False: a worker has begun
     """
+    try:
+        _undo(app, context, snapshot_id)
+    except exception.SnapshotNotFound:
+        pass
+    except _TakenUp:
+        return False
+    return True
+
+
+@engine.retry
+def _undo(app: Any, context: request_context.RequestContext,
+          snapshot_id: str) -> None:
     with app.database.writer(context) as session:
         row = snapshots.get(session, context, snapshot_id)
         quota.charge(
@@ -255,15 +280,21 @@ def _withdraw(app: Any, context: request_context.RequestContext,
 
 def _delete(app: Any, req: request.Request, snapshot_id: str, *,
             unmanage_only: bool) -> webob.Response:
-    message = _start_deletion(app, req.context, snapshot_id,
-                              unmanage_only=unmanage_only)
-    try:
-        app.volume_client.delete_snapshot(
-            req.context, message.queue, message.snapshot,
-            unmanage_only=unmanage_only)
-    except Exception:
-        if _stop_deletion(app, req.context, snapshot_id, message.status):
-            raise
+    status = 'unmanaging' if unmanage_only else 'deleting'
+    row = _deletable(app, req.context, snapshot_id,
+                     unmanage_only=unmanage_only)
+
+    def send(message: _Message) -> None:
+        with backends.shown_to(req.context, message.parent):
+            app.volume_client.delete_snapshot(
+                req.context, message.queue, message.snapshot,
+                unmanage_only=unmanage_only)
+
+    handover.hand_over(
+        lambda: _start_deletion(app, req.context, row, status), send,
+        lambda: _stop_deletion(app, req.context, row),
+        left=_('The request failed. Snapshot %(id)s may be left '
+               '"%(status)s".') % {'id': snapshot_id, 'status': status})
     LOG.info('Snapshot %(snapshot)s is to be %(done)s.',
              {'snapshot': snapshot_id,
               'done': 'unmanaged' if unmanage_only else 'deleted'})
@@ -271,48 +302,57 @@ def _delete(app: Any, req: request.Request, snapshot_id: str, *,
 
 
 @engine.retry
-def _start_deletion(app: Any, context: request_context.RequestContext,
-                    snapshot_id: str, *, unmanage_only: bool) -> _Message:
+def _deletable(app: Any, context: request_context.RequestContext,
+               snapshot_id: str, *, unmanage_only: bool) -> models.Snapshot:
+    """A snapshot that the requester may delete, as it is before that.
+
+    :raises SnapshotNotFound: there is none, or it is another project's
+    :raises PolicyNotAuthorized: the policy says no
+    :raises InvalidSnapshot: its status does not allow it
+    """
     with app.database.reader(context) as session:
         row = _get(app, session, context, snapshot_id)
-    if unmanage_only:
-        policies.authorize(app.enforcer, context, own_rules.UNMANAGE,
-                           _target(row))
-    policies.authorize(app.enforcer, context, rules.SNAPSHOT_DELETE,
-                       _target(row))
-    with app.database.writer(context) as session:
-        # With the volume locked, requests for its snapshots come one by one.
-        volume = volumes.get(session, context.elevated(), row.volume_id,
-                             for_update=True)
-        row = snapshots.get(session, context, snapshot_id)
+        if unmanage_only:
+            context.authorize(own_rules.UNMANAGE, _target(row))
+        context.authorize(rules.SNAPSHOT_DELETE, _target(row))
         if row.status not in _DELETABLE:
-            raise exception.InvalidSnapshot(
-                reason=_('Snapshot status must be %s and must not be part '
-                         'of a group.') % ' or '.join(_DELETABLE))
+            raise _undeletable()
+        return row
+
+
+def _undeletable() -> exception.InvalidSnapshot:
+    return exception.InvalidSnapshot(reason=_(
+        'Snapshot status must be %s and must not be part of a group.')
+        % ' or '.join(_DELETABLE))
+
+
+@engine.retry
+def _start_deletion(app: Any, context: request_context.RequestContext,
+                    row: models.Snapshot, status: str) -> _Message:
+    """Turn a snapshot to ``deleting`` or ``unmanaging``.
+
+    :param row: from :func:`_deletable`
+    :raises InvalidSnapshot: its status has changed
+    """
+    with app.database.writer(context) as session:
+        volume = volumes.parent(session, row)
         service = services.get_volume_service(
             session, host=hosts.backend(volume.host or ''),
             cluster=hosts.backend(volume.cluster_name or ''))
-        message = _Message(
-            services.queue(service), objects.snapshot(
-                row, snapshots.metadata(session, snapshot_id),
-                pin=service.object_current_version), row.status)
-        snapshots.update(
-            session, snapshot_id,
-            status='unmanaging' if unmanage_only else 'deleting')
-        return message
+        if not snapshots.start_deletion(session, row, status):
+            raise _undeletable()
+        return _Message(
+            services.queue(service), volume,
+            objects.snapshot(row, snapshots.metadata(session, row.id),
+                             pin=service.object_current_version))
 
 
 @engine.retry
 def _stop_deletion(app: Any, context: request_context.RequestContext,
-                   snapshot_id: str, status: str | None) -> bool:
+                   row: models.Snapshot) -> bool:
     """Undo :func:`_start_deletion`.
 
-    :returns: False where a worker was faster
+    :returns: False: a worker has begun
     """
     with app.database.writer(context) as session:
-        try:
-            row = snapshots.get(session, context, snapshot_id)
-        except exception.SnapshotNotFound:
-            return False
-        return row.status in ('deleting', 'unmanaging') and snapshots.update(
-            session, snapshot_id, status=status)
+        return snapshots.stop_deletion(session, row)

@@ -25,11 +25,13 @@ from oslo_utils import uuidutils
 from sqlalchemy import orm
 import webob
 
+from manageable_snapshots.api import backends
 from manageable_snapshots.api.companions import links
 from manageable_snapshots.api.companions import placement
 from manageable_snapshots.api.companions import query
 from manageable_snapshots.api.companions import schemas
 from manageable_snapshots.api.companions import views
+from manageable_snapshots.api import handover
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
 from manageable_snapshots.api import validation
@@ -44,7 +46,6 @@ from manageable_snapshots.db import volumes
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
-from manageable_snapshots import policies
 from manageable_snapshots.policies import companions as rules
 from manageable_snapshots import reference
 from manageable_snapshots.rpc import objects
@@ -66,13 +67,13 @@ class _Message:
     """What is to be sent to a worker once the rows are written.
 
     :ivar queue: the worker's name
-    :ivar volume: the volume
-    :ivar status: which it had before
+    :ivar row: the volume's
+    :ivar volume: the volume, for the message
     """
 
     queue: str
+    row: models.Volume
     volume: dict[str, Any]
-    status: str | None = None
 
 
 def index(app: Any, req: request.Request) -> dict[str, Any]:
@@ -98,16 +99,21 @@ def create(app: Any, req: request.Request) -> webob.Response:
               else schemas.VOLUME)
     body = validation.body(req, schema)
     wanted = body['volume']
-    policies.authorize(app.enforcer, req.context, rules.VOLUME_CREATE)
+    req.context.authorize(rules.VOLUME_CREATE)
     _refuse_sources(body)
-    view, message = _insert(app, req, wanted)
-    try:
-        app.volume_client.create_volume(
-            req.context, message.queue, message.volume)
-    except Exception:
-        if _withdraw(app, req.context, view['id']):
-            raise
-        # The message has arrived, only the broker's word for it has not.
+    volume_id = models.new_id()
+
+    def send(written: tuple[dict[str, Any], _Message]) -> None:
+        _view, message = written
+        with backends.shown_to(req.context, message.row):
+            app.volume_client.create_volume(
+                req.context, message.queue, message.volume)
+
+    view, message = handover.hand_over(
+        lambda: _insert(app, req, volume_id, wanted), send,
+        lambda: _withdraw(app, req.context, volume_id),
+        left=_('The request failed. Volume %s may be left "creating".')
+        % volume_id)
     LOG.info('Volume %(volume)s is to be made on %(queue)s.',
              {'volume': view['id'], 'queue': message.queue})
     return responses.accepted({'volume': view})
@@ -120,20 +126,25 @@ def delete(app: Any, req: request.Request, volume_id: str) -> webob.Response:
     snapshots.
     """
     query.boolean(req, 'cascade')
-    message = _start_deletion(app, req.context, volume_id)
-    try:
-        app.volume_client.delete_volume(
-            req.context, message.queue, message.volume)
-    except Exception:
-        if _stop_deletion(app, req.context, volume_id, message.status):
-            raise
+    volume = _deletable(app, req.context, volume_id)
+
+    def send(message: _Message) -> None:
+        with backends.shown_to(req.context, message.row):
+            app.volume_client.delete_volume(
+                req.context, message.queue, message.volume)
+
+    handover.hand_over(
+        lambda: _start_deletion(app, req.context, volume), send,
+        lambda: _stop_deletion(app, req.context, volume),
+        left=_('The request failed. Volume %s may be left "deleting".')
+        % volume_id)
     LOG.info('Volume %s is to be deleted.', volume_id)
     return responses.accepted()
 
 
 def _list(app: Any, req: request.Request, *,
           is_detailed: bool) -> dict[str, Any]:
-    policies.authorize(app.enforcer, req.context, rules.VOLUME_GET_ALL)
+    req.context.authorize(rules.VOLUME_GET_ALL)
     page = query.page(req, app.conf, _FILTERS)
     with app.database.reader(req.context) as session:
         rows = volumes.list_volumes(
@@ -151,13 +162,13 @@ def _list(app: Any, req: request.Request, *,
 
 
 def _get(app: Any, session: orm.Session,
-         context: request_context.RequestContext, volume_id: str, *,
-         for_update: bool = False) -> models.Volume:
+         context: request_context.RequestContext,
+         volume_id: str) -> models.Volume:
     """A volume that the requester may see.
 
     :raises VolumeNotFound: there is none
     """
-    row = volumes.get(session, context, volume_id, for_update=for_update)
+    row = volumes.get(session, context, volume_id)
     if not _may(app, context, rules.VOLUME_GET, row):
         raise exception.VolumeNotFound(volume_id=volume_id)
     return row
@@ -166,7 +177,7 @@ def _get(app: Any, session: orm.Session,
 def _may(app: Any, context: request_context.RequestContext, rule: str,
          row: models.Volume) -> bool:
     try:
-        policies.authorize(app.enforcer, context, rule, _target(row))
+        context.authorize(rule, _target(row))
     except exception.PolicyNotAuthorized:
         return False
     return True
@@ -250,8 +261,8 @@ def _type(session: orm.Session, wanted: str | None) -> models.VolumeType:
 
 
 @engine.retry
-def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
-            ) -> tuple[dict[str, Any], _Message]:
+def _insert(app: Any, req: request.Request, volume_id: str,
+            wanted: dict[str, Any]) -> tuple[dict[str, Any], _Message]:
     context = req.context
     size = _size(wanted.get('size'))
     metadata = wanted.get('metadata') or {}
@@ -264,6 +275,7 @@ def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
             project_id=context.require_project(),
             volume_type=volume_type, volumes=1, gigabytes=size)
         row = volumes.create(session, {
+            'id': volume_id,
             'user_id': context.user_id,
             'project_id': context.project_id,
             'host': service.host,
@@ -282,8 +294,9 @@ def _insert(app: Any, req: request.Request, wanted: dict[str, Any],
         })
         return (
             views.volume(app.conf, req, row, volume_type, metadata),
-            _Message(services.queue(row), objects.volume(
-                row, metadata, pin=service.object_current_version)))
+            _Message(
+                services.queue(row), row, objects.volume(
+                    row, metadata, pin=service.object_current_version)))
 
 
 @engine.retry
@@ -291,11 +304,14 @@ def _withdraw(app: Any, context: request_context.RequestContext,
               volume_id: str) -> bool:
     """Undo :func:`_insert`.
 
-    :returns: False where a worker was faster
+    :returns: False: a worker has begun
     """
     with app.database.writer(context) as session:
-        row = volumes.get(session, context, volume_id, for_update=True)
-        if row.status != 'creating':
+        try:
+            row = volumes.get(session, context, volume_id, for_update=True)
+        except exception.VolumeNotFound:
+            return True
+        if not volumes.is_waiting(row):
             return False
         quota.charge(
             session, app.conf, context, project_id=row.project_id,
@@ -305,43 +321,63 @@ def _withdraw(app: Any, context: request_context.RequestContext,
 
 
 @engine.retry
+def _deletable(app: Any, context: request_context.RequestContext,
+               volume_id: str) -> models.Volume:
+    """A volume that the requester may delete, as it is before that.
+
+    :raises VolumeNotFound: there is none that the requester may see
+    :raises PolicyNotAuthorized: the policy says no
+    :raises InvalidVolume: its status does not allow it
+    """
+    with app.database.reader(context) as session:
+        row = _get(app, session, context, volume_id)
+        context.authorize(rules.VOLUME_DELETE, _target(row))
+        if row.status not in _DELETABLE:
+            raise _undeletable()
+        return row
+
+
+def _undeletable() -> exception.InvalidVolume:
+    return exception.InvalidVolume(reason=_(
+        'Volume status must be %s and must not be migrating, attached, '
+        'belong to a group, have snapshots, awaiting a transfer, or be '
+        'disassociated from snapshots after volume transfer.')
+        % ' or '.join(_DELETABLE))
+
+
+@engine.retry
 def _start_deletion(app: Any, context: request_context.RequestContext,
-                    volume_id: str) -> _Message:
+                    volume: models.Volume) -> _Message:
+    """Turn a volume to ``deleting``.
+
+    :param volume: from :func:`_deletable`
+    :raises InvalidVolume: it has snapshots, or its status has changed
+    """
     with app.database.writer(context) as session:
-        row = _get(app, session, context, volume_id, for_update=True)
-        policies.authorize(app.enforcer, context, rules.VOLUME_DELETE,
-                           _target(row))
-        if row.status not in _DELETABLE or snapshots.list_snapshots(
+        # With the volume locked, no snapshot of it is made meanwhile.
+        row = volumes.get(session, context, volume.id, for_update=True)
+        if snapshots.list_snapshots(
                 session, context.elevated(), all_projects=True,
-                filters={'volume_id': volume_id}, limit=1):
-            raise exception.InvalidVolume(reason=_(
-                'Volume status must be %s and must not be migrating, '
-                'attached, belong to a group, have snapshots, awaiting a '
-                'transfer, or be disassociated from snapshots after volume '
-                'transfer.') % ' or '.join(_DELETABLE))
+                filters={'volume_id': row.id}, limit=1):
+            raise _undeletable()
         service = services.get_volume_service(
             session, host=hosts.backend(row.host or ''),
             cluster=hosts.backend(row.cluster_name or ''))
         message = _Message(
-            services.queue(row), objects.volume(
-                row, volumes.metadata(session, volume_id),
-                pin=service.object_current_version), row.status)
-        volumes.update(session, volume_id, status='deleting',
-                       terminated_at=timeutils.utcnow())
+            services.queue(row), row,
+            objects.volume(row, volumes.metadata(session, row.id),
+                           pin=service.object_current_version))
+        if not volumes.start_deletion(session, volume):
+            raise _undeletable()
         return message
 
 
 @engine.retry
 def _stop_deletion(app: Any, context: request_context.RequestContext,
-                   volume_id: str, status: str | None) -> bool:
+                   volume: models.Volume) -> bool:
     """Undo :func:`_start_deletion`.
 
-    :returns: False where a worker was faster
+    :returns: False: a worker has begun
     """
     with app.database.writer(context) as session:
-        try:
-            row = volumes.get(session, context, volume_id, for_update=True)
-        except exception.VolumeNotFound:
-            return False
-        return row.status == 'deleting' and volumes.update(
-            session, volume_id, status=status, terminated_at=None)
+        return volumes.stop_deletion(session, volume)

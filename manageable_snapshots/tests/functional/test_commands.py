@@ -183,6 +183,37 @@ class TestServe(TestCase):
         self.assertIn('Address already in use', results[0].stderr)
         self.assertNotIn('Traceback', results[0].stderr)
 
+    def test_a_second_process_on_one_state_is_refused(self):
+        def serve_again(_match):
+            return subprocess.run(
+                [sys.executable, '-c',
+                 'from manageable_snapshots.cmd import serve\n'
+                 'raise SystemExit(serve.main())',
+                 'serve', '--port', '0',
+                 '--state-path', os.path.join(self.folder, 'state')],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                timeout=PATIENCE)
+
+        results = []
+        self.assertEqual(0, self.run_serve(
+            lambda match: results.append(serve_again(match))))
+        self.assertEqual(1, results[0].returncode)
+        self.assertIn(f'in use by process {os.getpid()}: ', results[0].stderr)
+        self.assertNotIn('Traceback', results[0].stderr)
+        # Nothing is left that would keep out the next one.
+        self.assertEqual(0, self.run_serve(lambda match: None))
+
+    def test_a_folder_of_images_that_is_made_is_said_to_be(self):
+        images = os.path.join(self.folder, 'not', 'there')
+        said = []
+        self.run_serve(lambda match: said.append(match.group()),
+                       '--directory', images)
+        self.assertIn(f'{images}, which was not there and has been made\n',
+                      said[0])
+        self.run_serve(lambda match: said.append(match.group()),
+                       '--directory', images)
+        self.assertNotIn('has been made', said[1])
+
     def test_a_state_that_cannot_be_kept_is_said_in_a_line(self):
         path = self.write('')
         code, _out, err = self.call(serve.main, 'serve', '--state-path', path)

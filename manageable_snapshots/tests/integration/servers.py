@@ -106,6 +106,7 @@ class Proxy(fixtures.Fixture):
     def _setUp(self) -> None:
         self._open = threading.Event()
         self._open.set()
+        self._losing = threading.Event()
         self._sockets: list[socket.socket] = []
         listener = socket.create_server(('127.0.0.1', 0))
         self.addCleanup(self.cut)
@@ -125,6 +126,13 @@ class Proxy(fixtures.Fixture):
 
     def thaw(self) -> None:
         self._open.set()
+
+    def lose_answer(self) -> None:
+        """End a connection instead of passing on the server's next answer.
+
+        What was asked for has been done then.
+        """
+        self._losing.set()
 
     def cut(self) -> None:
         """End the connections that there are."""
@@ -157,5 +165,8 @@ class Proxy(fixtures.Fixture):
                     self._open.wait()
                     data = key.fileobj.recv(65536)
                     if not data:
+                        return
+                    if key.fileobj is server and self._losing.is_set():
+                        self._losing.clear()
                         return
                     key.data.sendall(data)

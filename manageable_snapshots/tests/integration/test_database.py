@@ -20,9 +20,11 @@ import concurrent.futures
 import threading
 import time
 
+from alembic import command
 import sqlalchemy as sa
 
 from manageable_snapshots.db import engine
+from manageable_snapshots.db import migration
 from manageable_snapshots.db import models
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.db import volumes
@@ -39,6 +41,7 @@ from manageable_snapshots.tests.unit.db import test_volumes
 
 WAIT = 60
 EMOJI = '\U0001f600'
+OTHER_EMOJI = '\U0001f601'
 
 
 class OnServer:
@@ -202,7 +205,12 @@ class AwayTests(OnServer):
 
 class MariaDBTransactionTestCase(TransactionTests, OnMariaDB, base.TestCase):
 
-    def test_a_name_of_characters_that_utf8mb3_lacks(self):
+    def test_a_name_of_characters_that_cinders_tables_lack(self):
+        with self.database.writer(self.admin) as session:
+            session.execute(sa.text(
+                'ALTER TABLE volumes MODIFY display_name VARCHAR(255) '
+                'CHARACTER SET utf8mb3'))
+
         def create():
             with self.database.writer(self.admin) as session:
                 self.volume = volumes.create(session, {'size': 1})
@@ -212,6 +220,14 @@ class MariaDBTransactionTestCase(TransactionTests, OnMariaDB, base.TestCase):
         self.assertEqual(400, error.code)
         self.assertNotIn('INSERT', str(error))
         self.assertIsNone(self.find(models.Volume, self.volume.id))
+
+    def test_names_that_differ_in_a_character_of_four_bytes(self):
+        volume = self.add_volume(display_name=EMOJI)
+        self.add_volume(display_name=OTHER_EMOJI)
+        with self.database.reader(self.context) as session:
+            found, = volumes.list_volumes(
+                session, self.context, filters={'display_name': EMOJI})
+        self.assertEqual((volume.id, EMOJI), (found.id, found.display_name))
 
     def test_a_name_that_is_too_long(self):
         self.assertRaises(exception.InvalidInput, self.add_volume,
@@ -270,7 +286,44 @@ class PostgreSQLAwayTestCase(AwayTests, OnPostgreSQL, base.TestCase):
 
 class MariaDBMigrationTestCase(
         OnMariaDB, test_migration.MigrationTestCase):
-    pass
+
+    def narrow_columns(self):
+        """Columns that cannot hold a character of four bytes."""
+        with self.database.reader(self.admin) as session:
+            return set(session.execute(sa.text(
+                'SELECT table_name, column_name '
+                'FROM information_schema.columns '
+                "WHERE table_schema = DATABASE() "
+                "AND character_set_name != 'utf8mb4' "
+                f"AND table_name != '{migration.VERSION_TABLE}'")).all())
+
+    def test_tables_hold_characters_of_four_bytes(self):
+        # Although the database was made for utf8mb3.
+        self.assertEqual(set(), self.narrow_columns())
+
+    def test_the_tables_of_an_older_version_are_converted(self):
+        self.conf.set_override('connection', self.new_database(),
+                               group='database')
+        self.database = engine.Database(self.conf)
+        self.addCleanup(self.database.dispose)
+        with self.database.writer(self.admin) as session:
+            config = migration._config()
+            config.attributes['connection'] = session.connection()
+            command.upgrade(config, '2f6c0a1d9b34')
+        self.assertIn(('volumes', 'display_name'), self.narrow_columns())
+        volume = self.add_volume(display_name='caf\xe9')
+        snapshot = self.add_snapshot(volume)
+
+        migration.sync(self.conf)
+
+        self.assertEqual(set(), self.narrow_columns())
+        # Foreign keys are there as before.
+        self.assertEqual([], base.differences(self.database))
+        self.assertEqual(
+            ('caf\xe9', volume.id),
+            (self.find(models.Volume, volume.id).display_name,
+             self.find(models.Snapshot, snapshot.id).volume_id))
+        self.add_volume(display_name=EMOJI)
 
 
 class PostgreSQLMigrationTestCase(

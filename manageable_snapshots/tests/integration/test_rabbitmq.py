@@ -456,7 +456,7 @@ class BrokerHangsTest(RabbitMQTestCase):
             [sys.executable, '-W', 'ignore', '-c', _ASK, self.way.url],
             env={**os.environ, 'PYTHONPATH': os.pathsep.join(sys.path)},
             stdout=subprocess.PIPE, text=True, timeout=60, check=True)
-        self.assertEqual('ServiceUnavailable\n', ended.stdout)
+        self.assertEqual('VolumeServiceUnavailable\n', ended.stdout)
         self.assertLess(time.monotonic() - started, RPC_TIMEOUT + 20)
 
 

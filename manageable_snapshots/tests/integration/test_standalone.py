@@ -14,6 +14,7 @@
 
 import collections
 from concurrent import futures
+import itertools
 import json
 import os
 import signal
@@ -84,6 +85,13 @@ class Process(fixtures.Fixture):
                 stderr=log)
         self.addCleanup(self.kill)
 
+    def freeze(self) -> None:
+        """Let it hang, with its connections open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self._process.send_signal(signal.SIGCONT)
+
     def kill(self) -> None:
         self._process.kill()
         self._process.wait(PATIENCE)
@@ -113,7 +121,21 @@ class Deployment(fixtures.Fixture):
 
     The workers share one backend, so that each adoption could be done by any
     of them.
+
+    :cvar BACKENDS: the backend of each worker
+    :cvar APIS: how many API processes there are
+    :cvar OPTIONS: lines of the configuration, after those of [DEFAULT]
     """
+
+    BACKENDS: tuple[str, ...] = ('directory',) * WORKERS
+    APIS = APIS
+    OPTIONS = """
+[manageable_snapshots]
+# What a worker that stops has not begun, another one takes up at its next
+# look, some seconds after it was accepted.
+recovery_interval = 2
+rpc_timeout = 5
+"""
 
     def __init__(self, database_url: str, transport_url: str) -> None:
         super().__init__()
@@ -138,26 +160,38 @@ osapi_volume_listen = 127.0.0.1
 osapi_volume_listen_port = 0
 quota_snapshots = -1
 quota_gigabytes = -1
-[manageable_snapshots]
-# What a worker that stops has not begun, another one takes up at its next
-# look, some seconds after it was accepted.
-recovery_interval = 2
-rpc_timeout = 5
+{self.OPTIONS}
 [database]
 connection = {self._database_url}
 [directory]
 directory_path = {self.directory}
+[other]
+directory_path = {self._folder}/other
 """)
         sync = self._run('manageable-snapshots-manage', 'db', 'sync')
         if sync._process.wait(PATIENCE):
             raise AssertionError(sync.log)
-        self.workers = [self._run('manageable-snapshots-volume')
-                        for _worker in range(WORKERS)]
+        self.workers = [
+            self._run('manageable-snapshots-volume', '--config-file',
+                      self._backend(name)) for name in self.BACKENDS]
         self.apis = [self._run('manageable-snapshots-api')
-                     for _api in range(APIS)]
+                     for _api in range(self.APIS)]
         self._urls = [api.logged('Listening on ') for api in self.apis]
         for worker in self.workers:
             worker.logged('is ready')
+
+    def _backend(self, name: str) -> str:
+        """A further file, for a worker of one backend."""
+        path = os.path.join(self._folder, f'{name}.conf')
+        with open(path, 'w') as file:
+            file.write(f'[DEFAULT]\nenabled_backends = {name}\n')
+        return path
+
+    def is_healthy(self) -> bool:
+        """Whether the first API says that it is."""
+        with urllib.request.urlopen(
+                f'{self._urls[0]}/healthcheck', timeout=PATIENCE) as answer:
+            return answer.status == 200
 
     def _run(self, command: str, *arguments: str) -> Process:
         return self.useFixture(Process(
@@ -322,6 +356,63 @@ class Standalone:
         for process in (*self.deployment.apis, *self.deployment.workers):
             self.assertEqual(0, process.stop(), process.log)
             self.assertNotIn('Traceback', process.log)
+
+
+class Apart(Deployment):
+    """A worker for each of two backends, and an API of few threads."""
+
+    BACKENDS = ('directory', 'other')
+    APIS = 1
+    OPTIONS = """
+osapi_volume_threads = 8
+[manageable_snapshots]
+# A worker that hangs is waited for until the test has seen enough.
+rpc_timeout = 60
+"""
+
+
+class TestHangingWorker(base.BaseTestCase):
+    """One worker hangs, with the connections to its broker open."""
+
+    LISTS = 12
+    #: of these many the API waits, half of its threads
+    WAITING = 4
+
+    def setUp(self):
+        super().setUp()
+        self.deployment = self.useFixture(Apart(
+            self.useFixture(servers.NewDatabase('mariadb')).url,
+            servers.url('rabbitmq')))
+
+    def list(self, backend='directory'):
+        return self.deployment.ask(
+            f'manageable_snapshots?host={self.deployment.host}@{backend}')
+
+    def test_other_requests_are_answered(self):
+        worker, _other = self.deployment.workers
+        worker.freeze()
+        self.addCleanup(worker.thaw)
+        with futures.ThreadPoolExecutor(self.LISTS) as executor:
+            lists = [executor.submit(self.list)
+                     for _number in range(self.LISTS)]
+            refused = list(itertools.islice(
+                futures.as_completed(lists, PATIENCE),
+                self.LISTS - self.WAITING))
+            for each in refused:
+                status, answer = each.result()
+                self.assertEqual(503, status)
+                self.assertEqual(
+                    'Too many requests to the volume service '
+                    f'{self.deployment.host}@directory are in progress. Try '
+                    'again.', answer['serviceUnavailable']['message'])
+            self.assertTrue(self.deployment.is_healthy())
+            self.assertEqual(200, self.list('other')[0])
+            self.assertEqual(200, self.deployment.ask('volumes')[0])
+            waiting = set(lists) - set(refused)
+            self.assertFalse(any(each.done() for each in waiting))
+            worker.thaw()
+            self.assertEqual([200] * self.WAITING,
+                             [each.result()[0] for each in waiting])
 
 
 class TestMariaDB(Standalone, base.BaseTestCase):

@@ -14,7 +14,6 @@
 
 from manageable_snapshots.api import app
 from manageable_snapshots.api import urls
-from manageable_snapshots import policies
 from manageable_snapshots.tests.unit.api.companions import base
 
 HOST = base.HOST
@@ -61,7 +60,7 @@ class ApiTestCase(base.CompanionsTestCase):
     def application(self, **options):
         return app.Application(
             self.conf, self.database, self.client,
-            policies.new_enforcer(self.conf), urls.MANAGEABLE_SNAPSHOTS,
+            urls.MANAGEABLE_SNAPSHOTS,
             **options)
 
     def adopt(self, volume_id, ref={'source-name': 'old'}, *, version='3.8',

@@ -109,12 +109,33 @@ class AdoptionTest(base.ApiTestCase):
         volume_id = self.volume(size=3)
         self.unreachable()
         message = self.adopt(volume_id, status=503, metadata={'k': 'v'})
-        self.assertEqual('Service is unavailable at this time.', message)
+        self.assertEqual(
+            'The volume service node@dir cannot be reached at this time.',
+            message)
         self.assertEqual([], self._rows())
         for resource, used in (
                 ('snapshots', 0), ('snapshots___DEFAULT__', 0),
                 ('gigabytes', 3), ('gigabytes___DEFAULT__', 3)):
             self.assertEqual(used, self.usage(resource))
+
+    def test_nothing_is_left_of_a_commit_that_is_not_answered(self):
+        volume_id = self.volume()
+        for fate in ('committed', 'undone'):
+            with self.subTest(fate=fate):
+                self.lose(fate)
+                self.assertEqual('The database does not answer.',
+                                 self.adopt(volume_id, status=503))
+                self.assertEqual([], self._rows())
+                self.assertEqual(0, self.usage('snapshots'))
+        self.assertEqual([], self.client.sent)
+
+    def test_it_is_said_what_a_commit_may_have_left(self):
+        volume_id = self.volume()
+        self.lose('committed', 'away')
+        message = self.adopt(volume_id, status=503)
+        row, = self._rows()
+        self.assertEqual(f'The request failed. Snapshot {row.id} may be '
+                         'adopted all the same.', message)
 
     def test_nothing_is_left_either_when_the_message_cannot_be_made(self):
         volume_id = self.volume()
@@ -189,12 +210,31 @@ class AdoptionTest(base.ApiTestCase):
 
     def test_a_service_that_is_down(self):
         self.service('node3@dir', age=3600)
-        self.adopt(self.volume(host='node3@dir#pool'), status=503)
+        message = self.adopt(self.volume(host='node3@dir#pool'), status=503)
+        self.assertEqual('The volume service node3@dir is down.', message)
         self.assertIn('node3@dir is down', self.log.output)
+
+    def test_who_may_not_see_the_host_of_a_volume_is_told_the_volume(self):
+        self.service('node3@dir', age=3600)
+        self.enforcer.set_rules({
+            **self.enforcer.rules,
+            'snapshot_extension:snapshot_manage':
+                self.enforcer.rules['volume:get']}, overwrite=True)
+        volume_id = self.volume(host='node3@dir#pool')
+        self.assertEqual(
+            f'The volume service of volume {volume_id} is down.',
+            self.adopt(volume_id, status=503, requester=self.member))
+        volume_id = self.volume()
+        self.unreachable()
+        self.assertEqual(
+            f'The volume service of volume {volume_id} cannot be reached at '
+            'this time.',
+            self.adopt(volume_id, status=503, requester=self.member))
 
     def test_a_service_that_is_disabled(self):
         self.service('node3@dir', disabled=True)
-        self.adopt(self.volume(host='node3@dir#pool'), status=503)
+        message = self.adopt(self.volume(host='node3@dir#pool'), status=503)
+        self.assertEqual('The volume service node3@dir is disabled.', message)
         self.assertIn('node3@dir is disabled', self.log.output)
 
     def test_a_volume_without_a_host(self):
@@ -364,10 +404,10 @@ class ManagedAlreadyTest(base.ApiTestCase):
                                    requester=self.stranger))
 
     def _let_owners_manage(self):
-        self.app.enforcer.set_rules(
-            {**self.app.enforcer.rules,
+        self.enforcer.set_rules(
+            {**self.enforcer.rules,
              'snapshot_extension:snapshot_manage':
-                 self.app.enforcer.rules['admin_or_owner']})
+                 self.enforcer.rules['admin_or_owner']})
 
     def test_the_other_key_of_a_name(self):
         _id, ref = self._managed()

@@ -50,7 +50,7 @@ class ApplicationTest(base.ApiTestCase):
         """Have the application answer ``/x`` by other functions."""
         self.app = app.Application(
             self.conf, self.database, self.client,
-            policies.new_enforcer(self.conf), [('/x', methods)])
+            [('/x', methods)])
 
     def test_a_dict_is_an_answer(self):
         self.handle(GET=lambda app, req: {'a': 'é'})
@@ -121,7 +121,6 @@ class ApplicationTest(base.ApiTestCase):
     def test_a_path_beyond_ascii(self):
         self.app = app.Application(
             self.conf, self.database, self.client,
-            policies.new_enforcer(self.conf),
             [('/x/{name}', {'GET': lambda app, req, name: {'name': name}})])
         response = self.send('/x/' + 'é'.encode().decode('latin-1'))
         self.assertEqual({'name': 'é'}, response.json)
@@ -134,8 +133,7 @@ class ApplicationTest(base.ApiTestCase):
     def test_a_request_that_is_refused_costs_neither_database_nor_rpc(self):
         self.app = app.Application(
             self.conf, mock.NonCallableMock(spec=[]),
-            mock.NonCallableMock(spec=[]), policies.new_enforcer(self.conf),
-            urls.MANAGEABLE_SNAPSHOTS)
+            mock.NonCallableMock(spec=[]), urls.MANAGEABLE_SNAPSHOTS)
         for status, options in (
                 (404, {'path': '/nothing'}),
                 (405, {'path': '/manageable_snapshots', 'method': 'PUT'}),
@@ -186,7 +184,7 @@ class ApplicationTest(base.ApiTestCase):
 
         self.app = app.Application(
             self.conf, self.database, self.client,
-            policies.new_enforcer(self.conf), [('/x', {'GET': nested})])
+            [('/x', {'GET': nested})])
         for _time in range(2):
             self.assertEqual(200, self.send('/x').status_int)
             refused = seen.pop()

@@ -115,7 +115,7 @@ class KeystoneContextTest(base.BaseTestCase):
 
     def _may(self, **environ):
         def ask(environ, start_response):
-            answers.append(environ[request.ENV_MAY](
+            answers.append(environ[request.ENV_CONTEXT].may(
                 'snapshot_extension:list_manageable', None))
             return behind(environ, start_response)
 

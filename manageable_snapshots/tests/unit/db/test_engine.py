@@ -82,6 +82,22 @@ class TransactionTestCase(base.TestCase):
 
         self.assertRaises(db_exc.DBReferenceError, insert)
 
+    def test_a_commit_that_is_not_answered_may_have_been_done(self):
+        def write(fails_at_commit):
+            with self.database.writer(self.admin) as session:
+                session.add(models.Volume(volume_type_id='x'))
+                if not fails_at_commit:
+                    raise exception.ServiceUnavailable('in the block')
+                sa.event.listen(session.connection(), 'commit', lose)
+
+        def lose(_connection):
+            raise sa.exc.OperationalError('COMMIT', {}, ValueError('gone'))
+
+        error = self.assertRaises(engine.CommitLost, write, True)
+        self.assertEqual(503, error.code)
+        error = self.assertRaises(exception.ServiceUnavailable, write, False)
+        self.assertIsNot(engine.CommitLost, type(error))
+
 
 class SQLiteTestCase(base.TestCase):
 

@@ -10,6 +10,7 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
+from concurrent import futures
 import functools
 import threading
 import time
@@ -253,9 +254,9 @@ class BrokerTestCase(base.TestCase):
         self.addCleanup(self.resume.set)
         self.client = self.new_client()
 
-    def new_client(self):
+    def new_client(self, threads=None):
         new = client.VolumeClient(
-            self.conf, messaging_transport.RPCTransport(self.broker))
+            self.conf, messaging_transport.RPCTransport(self.broker), threads)
         # Less than can be configured.
         new._rpc_timeout = 0.5
         return new
@@ -399,6 +400,92 @@ class BadDaysTest(BrokerTestCase):
         self.resume.set()
         first.join(10)
         self.assertEqual([], self.list())
+
+    def hang_lists(self):
+        """Let lists of node@dir hang, and no others.
+
+        :returns: a semaphore, released by each that hangs
+        """
+        begun = threading.Semaphore(0)
+        send = self.broker.send
+
+        def send_or_hang(target, ctxt, message, **options):
+            if (message['method'], target.server) == (self.LIST, 'node'):
+                begun.release()
+                self.hang()
+            return send(target, ctxt, message, **options) or []
+
+        self.broker.send = send_or_hang
+        return begun
+
+    def fill(self, count):
+        """Ask for so many lists that hang."""
+        begun = self.hang_lists()
+        threads = [threading.Thread(target=self.list) for _ in range(count)]
+        for thread in threads:
+            thread.start()
+            self.addCleanup(thread.join, 30)
+        self.addCleanup(self.resume.set)
+        for _ in threads:
+            self.assertTrue(begun.acquire(timeout=10))
+
+    def list_of(self, queue):
+        return self.client.get_manageable_snapshots(
+            self.context, queue, **base.LIST)
+
+    def test_only_so_many_lists_of_one_backend_are_waited_for(self):
+        self.conf.set_override('concurrent_lists_per_backend', 2,
+                               'manageable_snapshots')
+        self.client = self.new_client()
+        self.fill(2)
+        for queue in 'node@dir', 'node@dir#pool':
+            busy = self.assertRaises(exception.Busy, self.list_of, queue)
+            self.assertEqual(
+                'Too many requests to the volume service node@dir are in '
+                'progress. Try again.', busy.msg)
+            self.assertEqual({'Retry-After': '1'}, busy.headers)
+        self.assertEqual([], self.list_of('other@dir'))
+        self.adopt()
+
+    def test_lists_that_have_ended_leave_room(self):
+        self.conf.set_override('concurrent_lists_per_backend', 2,
+                               'manageable_snapshots')
+        self.client = self.new_client()
+        self.fill(2)
+        self.resume.set()
+        for thread in threading.enumerate():
+            if thread.name == 'rpc':
+                thread.join(10)
+        self.assertEqual([], self.list())
+        self.assertEqual({}, self.client._calls._counts)
+
+    def test_lists_leave_threads_to_other_requests(self):
+        self.client = self.new_client(threads=8)
+        self.fill(4)
+        self.assertRaises(exception.Busy, self.list)
+        self.assertEqual([], self.list_of('other@dir'))
+
+    def test_lists_of_all_backends_leave_threads_to_other_requests(self):
+        for threads, most in ((1, 1), (2, 1), (8, 6), (500, 64)):
+            with self.subTest(threads=threads):
+                slots = self.new_client(threads=threads)._calls
+                for number in range(most):
+                    slots.take(f'node{number}@dir')
+                self.assertRaises(exception.Busy, slots.take, 'more@dir')
+
+    def test_errors_name_the_backend(self):
+        self.broker.plan[self.NOTHING] = [
+            messaging.MessageDeliveryFailure('refused')]
+        for request in self.adopt, self.list:
+            error = self.assertRaises(
+                exception.VolumeServiceUnavailable, request)
+            self.assertEqual('The volume service node@dir cannot be reached '
+                             'at this time.', error.msg)
+        self.broker.plan = {
+            self.LIST: [messaging.MessagingTimeout('no sign of life')]}
+        error = self.assertRaises(
+            exception.VolumeServiceUnavailable, self.list)
+        self.assertIn('node@dir', error.msg)
 
     def test_once_the_broker_is_back_all_threads_are(self):
         self.conf.set_override('concurrent_casts', 1, 'manageable_snapshots')
@@ -580,6 +667,36 @@ class CarriesOnTest(BrokerTestCase):
                     self.carries_on(seconds, f'{what}@dir')
                     self.assertEqual(asked + count, self.asked())
 
+    def test_requests_at_the_same_time_ask_once(self):
+        begun = threading.Event()
+
+        def ask():
+            begun.set()
+            self.hang()
+            return True
+
+        self.broker.plan[self.PING] = [ask]
+        self.client._rpc_timeout = 30
+        with futures.ThreadPoolExecutor(8) as executor:
+            answers = [executor.submit(self.carries_on) for _ in range(8)]
+            self.assertTrue(begun.wait(10))
+            # One of them, whoever of the others has come by now.
+            self.assertLessEqual(self.client._casts._counts.total(), 1)
+            self.resume.set()
+            self.assertEqual([True] * 8, [each.result(30)
+                                          for each in answers])
+        self.assertEqual(1, self.asked())
+        self.assertEqual({}, self.client._asked)
+
+    def test_all_who_wait_are_told_that_there_is_no_broker(self):
+        self.broker.plan[self.NOTHING] = [self.hang]
+        with futures.ThreadPoolExecutor(8) as executor:
+            answers = [executor.submit(self.carries_on) for _ in range(8)]
+            for each in answers:
+                self.assertIsInstance(each.exception(30),
+                                      exception.VolumeServiceUnavailable)
+        self.assertEqual({}, self.client._asked)
+
     def test_silence_is_not_waited_for_again_at_once(self):
         self.worker_is('silent')
         for seconds, count in ((0, 1), (59, 1), (1, 2)):
@@ -669,13 +786,26 @@ class RemoteErrorsTest(BrokerTestCase):
         for name in ('DriverNotInitialized', 'ServiceUnavailable'):
             with self.subTest(name=name):
                 error = self.failure(self.remote(name, 'the details'))
-                self.assertEqual((name, 503),
-                                 (type(error).__name__, error.code))
-                self.assertNotIn('details', error.msg)
+                self.assertEqual(
+                    (name, 503, 'The backend node@dir is unavailable at '
+                     'this time.'),
+                    (type(error).__name__, error.code, error.msg))
+
+    def test_no_class_of_errors_breaks_the_answer(self):
+        for name in ('VolumeServiceDown', 'Busy', 'Conflict',
+                     'VolumeServiceUnavailable'):
+            with self.subTest(name=name):
+                self.assertIn('node@dir',
+                              self.failure(self.remote(name, 'x')).msg)
 
     def test_a_service_that_waited_too_long_says_so(self):
-        error = self.failure(self.remote('BackendTimeout', 'Too long.'))
-        self.assertEqual((504, 'Too long.'), (error.code, error.msg))
+        for said, told in (
+                ('The backend node@dir did not answer.',
+                 'The backend node@dir did not answer.'),
+                ('Too long.', 'node@dir: Too long.')):
+            with self.subTest(said=said):
+                error = self.failure(self.remote('BackendTimeout', said))
+                self.assertEqual((504, told), (error.code, error.msg))
 
     def test_all_else_is_a_failure_of_the_backend(self):
         for error in (self.remote('VolumeBackendAPIException', '/etc/x'),

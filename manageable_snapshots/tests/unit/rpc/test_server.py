@@ -215,6 +215,31 @@ class ServersTest(base.TestCase):
         self.servers.start()
         self.assertEqual(['start', 'start'], self.broker.events)
 
+    def test_servers_of_a_start_that_failed_do_not_listen_on(self):
+        good, bad = Broker(), Broker(ValueError('refused'))
+        for broker in good, bad:
+            broker.back.set()
+        servers = server.Servers(lambda: [good, bad], 10)
+        self.assertRaises(exception.ServiceUnavailable, servers.start)
+        # The second one never listened: its stop would wait for its start.
+        self.assertEqual((['start', 'stop', 'wait'], ['start']),
+                         (good.events, bad.events))
+        bad.error = None
+        servers.start()
+        self.assertEqual('start', good.events[-1])
+
+    def test_servers_that_cannot_be_made_are_tried_again(self):
+        def create():
+            raise ValueError('no such host')
+
+        servers = server.Servers(create, 10)
+        self.assertRaises(exception.ServiceUnavailable, servers.start)
+        self.assertIn('Cannot listen for requests: no such host',
+                      self.log.output)
+        self.broker.back.set()
+        servers._create = self.broker.create
+        servers.start()
+
     def test_who_was_stopped_does_not_listen_later(self):
         self.assertRaises(exception.ServiceUnavailable, self.servers.start)
         self.assertTrue(self.servers.stop(1))

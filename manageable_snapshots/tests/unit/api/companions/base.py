@@ -12,6 +12,7 @@
 
 """The companions' URLs over a database, with workers that only listen."""
 
+import contextlib
 import datetime
 import functools
 import json
@@ -24,6 +25,7 @@ from manageable_snapshots.api import app
 from manageable_snapshots.api.companions import urls
 from manageable_snapshots.api import request
 from manageable_snapshots import context
+from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
 from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
@@ -60,22 +62,56 @@ class VolumeClient:
         return cast
 
 
+class DeafDatabase:
+    """A database whose answer to a commit gets lost when it is told to.
+
+    :ivar lost: what becomes of the commits to come: ``committed`` or
+        ``undone`` for each whose answer gets lost, ``away`` for each
+        transaction that is not begun
+    """
+
+    def __init__(self, real):
+        self._real = real
+        self.lost = []
+
+    def __getattr__(self, name):
+        return getattr(self._real, name)
+
+    @contextlib.contextmanager
+    def writer(self, requester):
+        fate = self.lost.pop(0) if self.lost else None
+        if fate == 'away':
+            raise exception.ServiceUnavailable('The database is away.')
+        with self._real.writer(requester) as session:
+            yield session
+            if fate == 'undone':
+                session.rollback()
+        if fate:
+            raise engine.CommitLost('The database does not answer.')
+
+
 class CompanionsTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger())
-        fixture = self.useFixture(database.DatabaseFixture())
+        fixture = self.useFixture(
+            database.DatabaseFixture(self.new_database()))
         self.conf, self.database = fixture.conf, fixture.database
         self.client = VolumeClient()
+        self.enforcer = policies.new_enforcer(self.conf)
         self.app = app.Application(
             self.conf, self.database, self.client,
-            policies.new_enforcer(self.conf), urls.COMPANIONS)
+            urls.COMPANIONS)
         self.admin = self.requester('admin', 'member', 'reader')
         self.member = self.requester('member', 'reader')
         self.reader = self.requester('reader')
         self.stranger = self.requester(
             'member', 'reader', project_id=OTHER_PROJECT)
+
+    def new_database(self):
+        """The URL of a database without tables; None: SQLite."""
+        return None
 
     @staticmethod
     def requester(*roles, project_id=PROJECT):
@@ -85,9 +121,9 @@ class CompanionsTestCase(base.BaseTestCase):
 
     def environ(self, requester):
         """What the authentication middleware leaves for the application."""
-        return {request.ENV_CONTEXT: requester,
-                request.ENV_MAY: functools.partial(
-                    policies.may, self.app.enforcer, requester)}
+        requester.may = functools.partial(
+            policies.may, self.enforcer, requester)
+        return {request.ENV_CONTEXT: requester}
 
     def ask(self, method, path, body=None, *, version='3.0', status=200,
             requester=None, project=True):
@@ -154,11 +190,20 @@ class CompanionsTestCase(base.BaseTestCase):
                 models.QuotaUsage).filter_by(
                     project_id=PROJECT, resource=resource))
 
+    def lose(self, *fates):
+        """Let the answers to the next commits of the API get lost.
+
+        :param fates: see :class:`DeafDatabase`
+        """
+        self.app.database = DeafDatabase(self.database)
+        self.app.database.lost = list(fates)
+
     def unreachable(self, before=None):
         """Let every message get lost.
 
         :param before: called with the id that is in it
         """
-        self.client.failure = exception.ServiceUnavailable()
+        self.client.failure = exception.VolumeServiceUnavailable(
+            service=HOST)
         if before:
             self.client.before = before

@@ -152,6 +152,49 @@ class CreateTest(base.CompanionsTestCase):
         self.assertEqual('available', self.snapshot_row(view['id']).status)
         self.assertEqual(1, self.usage('snapshots'))
 
+    def test_nothing_is_left_of_a_commit_that_is_not_answered(self):
+        for fate in ('committed', 'undone'):
+            with self.subTest(fate=fate):
+                self.lose(fate)
+                self.assertEqual('The database does not answer.',
+                                 self.refuse(status=503))
+                self.assertEqual(
+                    [], self.ask('GET', '/snapshots')['snapshots'])
+                self.assertEqual(0, self.usage('snapshots'))
+        self.assertEqual([], self.client.sent)
+
+    def test_it_is_said_what_a_commit_may_have_left(self):
+        self.lose('committed', 'away')
+        message = self.refused(
+            'POST', '/snapshots', {'snapshot': {'volume_id': self.volume_id}},
+            status=503)
+        left, = self.ask('GET', '/snapshots')['snapshots']
+        self.assertEqual(
+            f'The request failed. Snapshot {left["id"]} may be left '
+            '"creating".', message)
+
+    def test_a_snapshot_that_a_worker_is_taking_is_not_withdrawn(self):
+        def begin(snapshot_id):
+            with self.database.writer(self.admin) as session:
+                self.assertTrue(
+                    snapshots.begin(session, snapshot_id, 'creating'))
+        self.unreachable(begin)
+        view = self.create()['snapshot']
+        self.assertEqual('creating', self.snapshot_row(view['id']).status)
+        self.assertEqual(1, self.usage('snapshots'))
+
+    def test_an_error_names_the_service_to_who_may_see_it(self):
+        self.unreachable()
+        self.assertEqual(
+            'The volume service node@dir cannot be reached at this time.',
+            self.refuse(status=503))
+        self.assertEqual(
+            f'The volume service of volume {self.volume_id} cannot be '
+            'reached at this time.', self.refused(
+                'POST', '/snapshots',
+                {'snapshot': {'volume_id': self.volume_id}}, status=503,
+                requester=self.member))
+
 
 class ShowTest(base.CompanionsTestCase):
 
@@ -180,10 +223,10 @@ class ShowTest(base.CompanionsTestCase):
             before = after
 
     def test_what_a_policy_may_hide(self):
-        self.app.enforcer.set_rules({
-            **self.app.enforcer.rules,
+        self.enforcer.set_rules({
+            **self.enforcer.rules,
             'volume_extension:extended_snapshot_attributes':
-                self.app.enforcer.rules['admin_api']}, overwrite=True)
+                self.enforcer.rules['admin_api']}, overwrite=True)
         hidden = {'os-extended-snapshot-attributes:progress',
                   'os-extended-snapshot-attributes:project_id'}
         self.assertLessEqual(hidden, set(self.show()['snapshot']))
@@ -363,6 +406,65 @@ class DeleteTest(base.CompanionsTestCase):
                 snapshots.delete(session, snapshot_id)
         self.unreachable(delete)
         self.delete()
+
+    def test_all_is_as_before_when_a_commit_is_not_answered(self):
+        before = self.snapshot_row(self.snapshot_id).progress
+        for fate in ('committed', 'undone'):
+            for request in self.delete, self.unmanage:
+                with self.subTest(fate=fate, request=request):
+                    self.lose(fate)
+                    request(status=503)
+                    row = self.snapshot_row(self.snapshot_id)
+                    self.assertEqual(('available', before),
+                                     (row.status, row.progress))
+        self.assertEqual([], self.client.sent)
+
+    def test_it_is_said_what_cannot_be_taken_back(self):
+        self.unreachable()
+        for fates in (('committed', 'away'), (None, 'away')):
+            with self.subTest(fates=fates):
+                self.set_status('error')
+                self.lose(*fates)
+                self.assertEqual(
+                    f'The request failed. Snapshot {self.snapshot_id} may be '
+                    'left "deleting".', self.refused(
+                        'DELETE', f'/snapshots/{self.snapshot_id}',
+                        status=503))
+
+    def test_a_deletion_that_a_worker_has_begun_is_not_taken_back(self):
+        for status, request in (('deleting', self.delete),
+                                ('unmanaging', self.unmanage)):
+            def begin(snapshot_id):
+                with self.database.writer(self.admin) as session:
+                    self.assertTrue(
+                        snapshots.begin(session, snapshot_id, status))
+
+            with self.subTest(status=status):
+                self.set_status('available')
+                self.unreachable(begin)
+                request()
+                self.assertEqual(status, self.state())
+
+    def test_an_error_names_the_service_to_who_may_see_it(self):
+        self.unreachable()
+        path = f'/snapshots/{self.snapshot_id}'
+        volume_id = self.snapshot_row(self.snapshot_id).volume_id
+        self.assertEqual(
+            'The volume service node@dir cannot be reached at this time.',
+            self.refused('DELETE', path, status=503))
+        self.assertEqual(
+            f'The volume service of volume {volume_id} cannot be reached at '
+            'this time.', self.refused(
+                'DELETE', path, status=503, requester=self.member))
+
+    def test_a_snapshot_whose_volume_is_gone(self):
+        with self.database.writer(self.admin) as session:
+            volumes.delete(session,
+                           self.snapshot_row(self.snapshot_id).volume_id)
+        self.delete()
+        self.set_status('available')
+        self.unmanage()
+        self.assertEqual(2, len(self.client.sent))
 
     def test_worker_that_got_the_message_after_all_has_failed(self):
         def fail(snapshot_id):

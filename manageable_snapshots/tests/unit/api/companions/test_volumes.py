@@ -197,6 +197,45 @@ class CreateTest(base.CompanionsTestCase):
         self.assertEqual('available', self.volume_row(view['id']).status)
         self.assertEqual(1, self.usage('volumes'))
 
+    def test_nothing_is_left_of_a_commit_that_is_not_answered(self):
+        for fate in ('committed', 'undone'):
+            with self.subTest(fate=fate):
+                self.lose(fate)
+                self.assertEqual('The database does not answer.',
+                                 self.refuse(status=503))
+                self.assertEqual(
+                    [], self.ask('GET', '/volumes')['volumes'])
+                self.assertEqual(0, self.usage('volumes'))
+        self.assertEqual([], self.client.sent)
+
+    def test_it_is_said_what_a_commit_may_have_left(self):
+        self.lose('committed', 'away')
+        message = self.refused('POST', '/volumes', {'volume': {'size': 1}},
+                               status=503)
+        left, = self.ask('GET', '/volumes')['volumes']
+        self.assertEqual(
+            f'The request failed. Volume {left["id"]} may be left '
+            '"creating".', message)
+
+    def test_a_volume_that_a_worker_is_making_is_not_withdrawn(self):
+        def begin(volume_id):
+            with self.database.writer(self.admin) as session:
+                self.assertTrue(volumes.begin(session, volume_id, 'creating'))
+        self.unreachable(begin)
+        view = self.create()['volume']
+        self.assertEqual('creating', self.volume_row(view['id']).status)
+        self.assertEqual(1, self.usage('volumes'))
+
+    def test_an_error_names_the_service_to_who_may_see_it(self):
+        self.unreachable()
+        self.assertEqual(
+            'The volume service node@dir cannot be reached at this time.',
+            self.refuse(status=503))
+        message = self.refused('POST', '/volumes', {'volume': {'size': 1}},
+                               status=503, requester=self.member)
+        self.assertIn('The volume service of volume ', message)
+        self.assertNotIn('node', message)
+
 
 class PlacementTest(base.CompanionsTestCase):
 
@@ -278,10 +317,10 @@ class ShowTest(base.CompanionsTestCase):
             self.keys('3.71') - self.keys('3.71', self.member))
 
     def test_what_a_policy_may_hide(self):
-        self.app.enforcer.set_rules({
-            **self.app.enforcer.rules,
+        self.enforcer.set_rules({
+            **self.enforcer.rules,
             'volume_extension:volume_tenant_attribute':
-                self.app.enforcer.rules['admin_api']}, overwrite=True)
+                self.enforcer.rules['admin_api']}, overwrite=True)
         hidden = {'os-vol-tenant-attr:tenant_id'}
         self.assertLessEqual(hidden, self.keys('3.0'))
         self.assertFalse(hidden & self.keys('3.0', self.member))
@@ -467,6 +506,57 @@ class DeleteTest(base.CompanionsTestCase):
                 volumes.delete(session, volume_id)
         self.unreachable(delete)
         self.delete()
+
+    def test_all_is_as_before_when_a_commit_is_not_answered(self):
+        for fate in ('committed', 'undone'):
+            with self.subTest(fate=fate):
+                self.lose(fate)
+                self.delete(status=503)
+                self.assertEqual('available', self.state())
+                self.assertIsNone(
+                    self.volume_row(self.volume_id).terminated_at)
+        self.assertEqual([], self.client.sent)
+
+    def test_it_is_said_what_cannot_be_taken_back(self):
+        self.unreachable()
+        for fates in (('committed', 'away'), (None, 'away')):
+            with self.subTest(fates=fates):
+                with self.database.writer(self.admin) as session:
+                    volumes.update(session, self.volume_id, status='error')
+                self.lose(*fates)
+                self.assertEqual(
+                    f'The request failed. Volume {self.volume_id} may be '
+                    'left "deleting".', self.refused(
+                        'DELETE', f'/volumes/{self.volume_id}', status=503))
+
+    def test_a_deletion_that_a_worker_has_begun_is_not_taken_back(self):
+        def begin(volume_id):
+            with self.database.writer(self.admin) as session:
+                self.assertTrue(volumes.begin(session, volume_id, 'deleting'))
+        self.unreachable(begin)
+        self.delete()
+        self.assertEqual('deleting', self.state())
+
+    def test_a_deletion_can_be_repeated_that_failed_on_the_backend(self):
+        with self.database.writer(self.admin) as session:
+            volumes.update(session, self.volume_id, status='deleting')
+            volumes.begin(session, self.volume_id, 'deleting')
+            # By an administrator, who has seen why.
+            volumes.update(session, self.volume_id, status='error')
+        self.unreachable()
+        self.delete(status=503)
+        self.assertEqual('error', self.state())
+
+    def test_an_error_names_the_service_to_who_may_see_it(self):
+        self.unreachable()
+        path = f'/volumes/{self.volume_id}'
+        self.assertEqual(
+            'The volume service node@dir cannot be reached at this time.',
+            self.refused('DELETE', path, status=503))
+        self.assertEqual(
+            f'The volume service of volume {self.volume_id} cannot be '
+            'reached at this time.', self.refused(
+                'DELETE', path, status=503, requester=self.member))
 
     def test_backend_that_is_no_more(self):
         volume_id = self.volume(host='gone@dir')

@@ -1,0 +1,61 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""Write rows and send a message to a worker: both, or neither."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from oslo_log import log
+
+from manageable_snapshots.db import engine
+from manageable_snapshots import exception
+
+LOG = log.getLogger(__name__)
+
+Written = TypeVar('Written')
+
+
+def hand_over(write: Callable[[], Written], send: Callable[[Written], None],
+              undo: Callable[[], bool], left: str) -> Written:
+    """Write rows, then send the message that they are for.
+
+    If the message cannot be sent, or the database does not say whether it
+    committed the rows, they are undone and the error is raised again.
+
+    :param write: the transaction
+    :param send: sends the message; is given what ``write`` returned
+    :param undo: undoes ``write``; returns False if a worker has begun, which
+        makes the request a success
+    :param left: a sentence that says what is left if it cannot be undone
+    :raises ServiceUnavailable: nothing is left, or the message is ``left``
+    """
+    try:
+        written = write()
+    except engine.CommitLost:
+        _undo(undo, left)
+        raise
+    try:
+        send(written)
+    except Exception:
+        if _undo(undo, left):
+            raise
+        LOG.info('The message reached a worker, although sending it failed.')
+    return written
+
+
+def _undo(undo: Callable[[], bool], left: str) -> bool:
+    try:
+        return undo()
+    except exception.ServiceUnavailable as error:
+        LOG.error('%s %s', error, left)
+        raise exception.ServiceUnavailable(left) from error

@@ -1,0 +1,62 @@
+# Licensed under the Apache License, Version 2.0 (the "License"); you may
+# not use this file except in compliance with the License. You may obtain
+# a copy of the License at
+#
+#      http://www.apache.org/licenses/LICENSE-2.0
+#
+# Unless required by applicable law or agreed to in writing, software
+# distributed under the License is distributed on an "AS IS" BASIS, WITHOUT
+# WARRANTIES OR CONDITIONS OF ANY KIND, either express or implied. See the
+# License for the specific language governing permissions and limitations
+# under the License.
+
+"""How many requests to volume services are in progress."""
+
+import collections
+import threading
+
+from oslo_log import log as logging
+
+from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
+
+LOG = logging.getLogger(__name__)
+
+
+class Slots:
+    """Requests in progress: only so many in all, and of each backend.
+
+    :param most: in all
+    :param most_of_one: of one backend
+    """
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._lock = threading.Lock()
+
+    def take(self, queue: str) -> None:
+        """Note that a request to a backend is in progress.
+
+        :raises Busy: there are too many
+        """
+        with self._lock:
+            if self._counts.total() >= self._most:
+                LOG.error('%d requests to volume services are in progress; '
+                          'refusing one to %s.', self._most, queue)
+                raise exception.Busy()
+            if self._counts[queue] >= self._most_of_one:
+                LOG.warning('%d requests to %s are in progress; refusing '
+                            'another one.', self._most_of_one, queue)
+                raise exception.Busy(
+                    _('Too many requests to the volume service %s are in '
+                      'progress. Try again.') % queue)
+            self._counts[queue] += 1
+
+    def release(self, queue: str) -> None:
+        """Note that a request has ended."""
+        with self._lock:
+            self._counts[queue] -= 1
+            if not self._counts[queue]:
+                del self._counts[queue]
