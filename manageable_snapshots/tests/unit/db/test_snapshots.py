@@ -17,6 +17,7 @@ import hypothesis
 from hypothesis import strategies
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
+import sqlalchemy as sa
 
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
@@ -303,6 +304,28 @@ class BackendTestCase(base.TestCase):
         self.assertEqual([first, second, third], self._creating())
         self.assertEqual([], self._creating('node@%'))
         self.assertEqual([], self._creating('node@store#pool2'))
+
+    def test_a_look_begins_with_the_volumes_of_the_backend(self):
+        statements = self.useFixture(base.Statements())
+        self.assertEqual(2, statements.count(self._creating))
+        for number in range(3):
+            self.add_snapshot(reference=REFERENCE, aside=number == 1)
+            self.add_snapshot(self.add_volume(host='node@other'),
+                              reference=REFERENCE)
+        # Of clusters, volumes, and the snapshots of these.
+        self.assertEqual(3, statements.count(self._creating))
+        self.assertNotIn('cluster_name =', statements.seen[1][0])
+        self.assertNotIn('JOIN', statements.seen[2][0])
+        self.assertNotIn('FOR UPDATE', str(statements.seen))
+
+    def test_more_volumes_than_a_statement_takes(self):
+        with self.database.writer(self.admin) as session:
+            session.execute(sa.insert(models.Volume), [
+                {'id': uuidutils.generate_uuid(), 'host': base.BACKEND,
+                 'volume_type_id': 't', 'use_quota': True, 'deleted': False}
+                for _ in range(1100)])
+        ids = [self.add_snapshot(reference=REFERENCE).id for _ in range(2)]
+        self.assertEqual(set(ids), set(self._creating()))
 
     def test_creating_for_some_time(self):
         now = timeutils.utcnow()
