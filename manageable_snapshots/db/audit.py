@@ -236,19 +236,19 @@ def usages(session: orm.Session, after: tuple[str, int],
 
 
 def doubtful(session: orm.Session, conf: cfg.ConfigOpts,
-             page: Sequence[models.QuotaUsage]) -> list[models.QuotaUsage]:
-    """Return the usages of a page that seem wrong.
+             found: Sequence[models.QuotaUsage]) -> list[models.QuotaUsage]:
+    """Return those of a page of usages that seem wrong.
 
     The number of statements does not depend on the page. The rows may change
     meanwhile: :func:`locked_drift` is exact.
 
-    :param page: of :func:`usages`
+    :param found: of :func:`usages`
     """
     known_types = types(session)
-    reserved = _reserved(session, [usage.id for usage in page])
+    reserved = _reserved(session, [usage.id for usage in found])
     held = quota.held_by_project(
-        session, conf, {usage.project_id for usage in page})
-    return [usage for usage in page if _drift(
+        session, conf, {usage.project_id for usage in found})
+    return [usage for usage in found if _drift(
         usage, held.get(usage.project_id, {}), reserved.get(usage.id),
         known_types)]
 

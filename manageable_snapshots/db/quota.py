@@ -21,7 +21,6 @@ limits as it does in Cinder.
 """
 
 import collections
-from collections.abc import Callable
 from collections.abc import Collection
 from collections.abc import Mapping
 import datetime
@@ -163,25 +162,18 @@ def _usages(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
 def held(session: orm.Session, conf: cfg.ConfigOpts,
          project_id: str) -> Mapping[Key, int]:
     """Return what a project really has, by its rows."""
-    return _count(session, conf, lambda model: model.project_id == project_id,
-                  lambda row: project_id).get(project_id, {})
+    # MariaDB ignores case, so there may be several spellings of the project.
+    return sum(held_by_project(session, conf, [project_id]).values(),
+               collections.Counter())
 
 
 def held_by_project(session: orm.Session, conf: cfg.ConfigOpts,
                     project_ids: Collection[str],
-                    ) -> Mapping[str, Mapping[Key, int]]:
+                    ) -> dict[str, collections.Counter[Key]]:
     """Return what several projects really have, in two statements.
 
     :param project_ids: at most as many as a statement takes
     """
-    return _count(
-        session, conf, lambda model: model.project_id.in_(project_ids),
-        lambda row: row.project_id)
-
-
-def _count(session: orm.Session, conf: cfg.ConfigOpts,
-           is_wanted: Callable[[Any], Any], project: Callable[[Any], str],
-           ) -> Mapping[str, Mapping[Key, int]]:
     found: dict[str, collections.Counter[Key]] = {}
     for kind, size, source in (
             ('volumes', models.Volume.size, models.Volume),
@@ -195,11 +187,12 @@ def _count(session: orm.Session, conf: cfg.ConfigOpts,
             sa.select(*columns, sa.func.count().label('number'),
                       sa.func.sum(size).label('gigabytes'))
             .select_from(source)
-            .where(is_wanted(model), model.use_quota.is_not(sa.false()),
-                   query.live(model))
+            .where(model.project_id.in_(project_ids),
+                   model.use_quota.is_not(sa.false()), query.live(model))
             .group_by(*columns))
         for row in rows:
-            counter = found.setdefault(project(row), collections.Counter())
+            counter = found.setdefault(row.project_id,
+                                       collections.Counter())
             for type_id in {None, row.volume_type_id}:
                 counter[kind, type_id] += row.number
                 if kind == 'volumes' or not conf.no_snapshot_gb_quota:
