@@ -340,6 +340,11 @@ def _filled(url: str, work: pathlib.Path, name: str,
             # All of it in memory, as PostgreSQL has it by the system.
             connection.exec_driver_sql(
                 f'SET GLOBAL innodb_buffer_pool_size = {1 << 30}')
+        else:
+            # Seconds shall not be those of several processes.
+            connection.exec_driver_sql(
+                f'ALTER DATABASE {name} '
+                'SET max_parallel_workers_per_gather = 0')
     own = server.url.set(database=name).render_as_string(hide_password=False)
     server.dispose()
     path = work / f'{name}.conf'
