@@ -97,6 +97,17 @@ class VolumeManager(cinder_manager.VolumeManager):
         return self._ready().manage_existing_snapshot(
             _context(ctxt), snapshot={'id': snapshot.id}, ref=ref)
 
+    def delete_snapshot(
+            self, context: cinder_context.RequestContext,
+            snapshot: cinder_objects.Snapshot, unmanage_only: bool = False,
+            **kwargs: Any) -> Any:
+        """As Cinder's; its own line about unmanaging does not have the id."""
+        skipped = super().delete_snapshot(
+            context, snapshot, unmanage_only=unmanage_only, **kwargs)
+        if unmanage_only and not skipped:
+            LOG.info('unmanaged %s', snapshot.id)
+        return skipped
+
     def _keep_resuming(self) -> None:
         """Take up the adoptions that a process left when it died.
 
@@ -134,7 +145,8 @@ class VolumeManager(cinder_manager.VolumeManager):
             self._presence = presence
         except Exception as error:
             LOG.warning('The API takes %s for a worker of Cinder\'s own: %s',
-                        self.service_topic_queue, error)
+                        self.service_topic_queue, error,
+                        exc_info=exception.is_unexpected(error))
 
     def _ready(self) -> server.Endpoint:
         """What answers.
@@ -207,7 +219,8 @@ class Manager(manager.Manager):
             call()
         except Exception as error:
             LOG.warning('Cannot %s adoptions of %s now: %s', what,
-                        self._host, error)
+                        self._host, error,
+                        exc_info=exception.is_unexpected(error))
 
     def _gets_nowhere(self, snapshot_id: str) -> bool:
         return backlog.gets_nowhere(
