@@ -292,9 +292,9 @@ def _adoptions(filled: Filled) -> tuple[float, float]:
         filled.conf, filled.database, api_base.VolumeClient(),
         policies.new_enforcer(filled.conf), urls.MANAGEABLE_SNAPSHOTS)
     with filled.database.writer(ADMIN) as session:
-        services.report(session, host=host, cluster=None,
-                        availability_zone='nova', rpc_version='3.20',
-                        object_version='1.39')
+        service = services.report(
+            session, host=host, cluster=None, availability_zone='nova',
+            rpc_version='3.20', object_version='1.39')
         volume_id = volumes.create(session, {
             'host': host, 'size': 1, 'status': 'available',
             'project_id': 'bench', 'user_id': 'bench',
@@ -302,8 +302,9 @@ def _adoptions(filled: Filled) -> tuple[float, float]:
 
     def adopt(number: int) -> None:
         snapshot_id = adoption.accept(
-            application, ADMIN, volume_id, {'source-name': f'old-{number}'},
-            name=None, description=None, metadata={})['id']
+            application, ADMIN, service, volume_id,
+            {'source-name': f'old-{number}'}, name=None, description=None,
+            metadata={})['id']
         with filled.database.writer(ADMIN) as session:
             snapshots.make_available(session, snapshot_id)
 
@@ -354,8 +355,6 @@ def _filled(url: str, work: pathlib.Path, name: str,
                    timeout=600)
     conf = configuration.new()
     conf(['--config-file', str(path)])
-    # The volume service of the adoptions does not report.
-    conf.set_override('service_down_time', 86400)
     database = engine.Database(conf, timeout=600)
     try:
         _fill(database.engine, number)
