@@ -265,18 +265,21 @@ class TestCase(base.BaseTestCase):
     PARTS: tuple[str, ...] = ('filter', 'manager')
     CONF = FRESH
     API = 'gunicorn'
+    ENVIRON: dict[str, str] = {}
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.stack = stack()
-        cls.stack.load(*cls.PARTS, conf=cls.CONF, api=cls.API)
+        cls.stack.load(*cls.PARTS, conf=cls.CONF, api=cls.API,
+                       **cls.ENVIRON)
         cls.stack.clear()
 
     def setUp(self):
         super().setUp()
         # The test before may have left it in pieces.
-        self.stack.load(*self.PARTS, conf=self.CONF, api=self.API)
+        self.stack.load(*self.PARTS, conf=self.CONF, api=self.API,
+                        **self.ENVIRON)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> None:
