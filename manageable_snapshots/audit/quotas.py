@@ -31,8 +31,8 @@ def check(conf: cfg.ConfigOpts, database: engine.Database,
           progress: Callable[[str], None]) -> Iterator[findings.Finding]:
     """All projects' usages and reservations.
 
-    Two or three short queries for each usage; what seems wrong is counted
-    again with the usage locked, one at a time.
+    The projects of 500 usages are counted in five statements. A usage that
+    seems wrong is then locked and counted again, one at a time.
 
     :param repair_command: what mends all that is safe to mend
     :param progress: is told what goes on
@@ -40,14 +40,12 @@ def check(conf: cfg.ConfigOpts, database: engine.Database,
     """
     yield from _reservations(database, repair_command)
     number = 0
-    after: int | None = 0
+    after: tuple[str, int] | None = ('', 0)
     while after is not None:
         with database.reader(context.get_admin_context()) as session:
-            known_types = db_audit.types(session)
             usages, after = db_audit.usages(session, after)
-            doubtful = [
-                usage.id for usage in usages
-                if db_audit.drift(session, conf, usage, known_types)]
+            doubtful = [usage.id for usage in db_audit.doubtful(
+                session, conf, usages)]
         number += len(usages)
         progress(f'quota: {number} usages')
         for usage_id in doubtful:

@@ -13,11 +13,13 @@
 """Whether each row has its snapshot, and each renamed snapshot its row.
 
 Memory: about 500 bytes for each snapshot that the backend has under
-``snapshot_name_template``; rows are read so many at a time.
+``snapshot_name_template``, 100 for each volume of the backend, and 300 for
+each volume of the cloud that was migrated. Rows are read 500 at a time.
 """
 
 from collections.abc import Callable
 from collections.abc import Generator
+from collections.abc import Iterable
 from collections.abc import Iterator
 import dataclasses
 import functools
@@ -112,23 +114,24 @@ def _available(scope: Scope, held: Held
     :returns: whether the backend looks like the one that the rows mean
     """
     number = found = 0
-    for row, volume in _pages(scope, snapshots.AVAILABLE):
-        number += 1
-        if number % _STEP == 0:
-            scope.progress(f'{scope.backend.name}: {number} rows')
-        view = rows.snapshot(scope.conf, row, volume)
-        if _has(scope, held, view):
-            found += 1
-            continue
-        _size, reason = _look(scope, view)
-        if reason is None:
-            found += 1
-        elif _is_still(scope, row):
-            yield _breach(
-                scope, row, 'stolen',
-                f'Available, and the backend has no {view.name} of '
-                f'{view.volume_name}: {reason}.',
-                findings.set_state(snapshots.ERROR, row.id))
+    for pairs in _pages(scope, snapshots.AVAILABLE):
+        missing = {}
+        for row, volume in pairs:
+            number += 1
+            if number % _STEP == 0:
+                scope.progress(f'{scope.backend.name}: {number} rows')
+            view = rows.snapshot(scope.conf, row, volume)
+            reason = None if _has(scope, held, view) else _look(
+                scope, view)[1]
+            if reason is None:
+                found += 1
+            else:
+                missing[row] = (
+                    f'Available, and the backend has no {view.name} of '
+                    f'{view.volume_name}: {reason}.')
+        for row in _still(scope, missing):
+            yield _breach(scope, row, 'stolen', missing[row],
+                          findings.set_state(snapshots.ERROR, row.id))
     if number and not found:
         yield findings.Note(
             f'{scope.backend.name}: of the snapshots that are available '
@@ -141,14 +144,18 @@ def _available(scope: Scope, held: Held
 
 def _failed(scope: Scope, held: Held) -> Iterator[findings.Finding]:
     """Rows that say "error" of an adoption that is done."""
-    for row, volume in _pages(scope, snapshots.ERROR, failed=True):
-        view = rows.snapshot(scope.conf, row, volume)
-        if (_has(scope, held, view) and _look(scope, view)[1] is None
-                and _is_still(scope, row)):
+    for pairs in _pages(scope, snapshots.ERROR, failed=True):
+        done = {}
+        for row, volume in pairs:
+            view = rows.snapshot(scope.conf, row, volume)
+            if _has(scope, held, view) and _look(scope, view)[1] is None:
+                done[row] = view
+        for row in _still(scope, done):
             yield _breach(
                 scope, row, 'failed',
-                f'Its adoption has failed, and the backend has {view.name} '
-                'all the same, which goes if the row is deleted.',
+                f'Its adoption has failed, and the backend has '
+                f'{done[row].name} all the same, which goes if the row is '
+                'deleted.',
                 findings.set_state(snapshots.AVAILABLE, row.id))
 
 
@@ -158,26 +165,38 @@ def _creating(scope: Scope, held: Held,
 
     :param believed: whether what the backend does not have is not there
     """
-    for row, volume in _pages(scope, snapshots.CREATING,
-                              older_than=scope.older_than):
-        view = rows.snapshot(scope.conf, row, volume)
-        size, reason = _look(scope, view)
-        if not _is_still(scope, row):
-            continue
-        if size is None and _has(scope, held, view):
-            yield _breach(
-                scope, row, 'undecided',
-                f'Creating since {row.created_at} UTC. The backend has '
-                f'{view.name}, and says: {reason}. Do not delete it.',
-                findings.set_state(snapshots.AVAILABLE, row.id))
-            continue
-        kind, text, mend = _decide(scope, row, volume, view, size, reason)
-        if kind == 'lost' and not believed:
-            mend = None
-        yield _breach(
-            scope, row, kind, f'Creating since {row.created_at} UTC. {text}',
-            scope.repair_command if mend
-            else findings.set_state(snapshots.ERROR, row.id), mend)
+    for pairs in _pages(scope, snapshots.CREATING,
+                        older_than=scope.older_than):
+        seen = {}
+        for row, volume in pairs:
+            view = rows.snapshot(scope.conf, row, volume)
+            seen[row] = volume, view, *_look(scope, view)
+        for row in _still(scope, seen):
+            yield _unfinished(scope, row, *seen[row], held=held,
+                              believed=believed)
+
+
+def _unfinished(scope: Scope, row: models.Snapshot, volume: models.Volume,
+                view: rows.Row, size: int | None, reason: str | None, *,
+                held: Held, believed: bool) -> findings.Breach:
+    """Return what is wrong with a row that is ``creating`` for too long.
+
+    :param size: what :func:`_look` returned
+    :param reason: likewise
+    """
+    if size is None and _has(scope, held, view):
+        return _breach(
+            scope, row, 'undecided',
+            f'Creating since {row.created_at} UTC. The backend has '
+            f'{view.name}, and says: {reason}. Do not delete it.',
+            findings.set_state(snapshots.AVAILABLE, row.id))
+    kind, text, mend = _decide(scope, row, volume, view, size, reason)
+    if kind == 'lost' and not believed:
+        mend = None
+    return _breach(
+        scope, row, kind, f'Creating since {row.created_at} UTC. {text}',
+        scope.repair_command if mend
+        else findings.set_state(snapshots.ERROR, row.id), mend)
 
 
 def _decide(scope: Scope, row: models.Snapshot, volume: models.Volume,
@@ -206,42 +225,50 @@ def _decide(scope: Scope, row: models.Snapshot, volume: models.Volume,
 
 def _undecided(scope: Scope) -> Iterator[findings.Finding]:
     """The same where nobody can ask the backend."""
-    for row, volume in _pages(scope, snapshots.CREATING,
-                              older_than=scope.older_than):
-        view = rows.snapshot(scope.conf, row, volume)
-        if not _is_still(scope, row):
-            continue
-        if snapshots.has_reference(row):
-            text = (f'What it is to be adopted from is recorded; a worker of '
-                    f'{scope.backend.name} takes it up.')
-        else:
-            text = (f'If the backend has {view.name}, it is adopted: set it '
-                    '"available" instead, and do not delete it.')
-        yield _breach(
-            scope, row, 'undecided',
-            f'Creating since {row.created_at} UTC. {text}',
-            findings.set_state(snapshots.ERROR, row.id))
+    for pairs in _pages(scope, snapshots.CREATING,
+                        older_than=scope.older_than):
+        for row, volume in pairs:
+            view = rows.snapshot(scope.conf, row, volume)
+            if snapshots.has_reference(row):
+                text = ('What it is to be adopted from is recorded; a worker '
+                        f'of {scope.backend.name} takes it up.')
+            else:
+                text = (f'If the backend has {view.name}, it is adopted: set '
+                        'it "available" instead, and do not delete it.')
+            yield _breach(
+                scope, row, 'undecided',
+                f'Creating since {row.created_at} UTC. {text}',
+                findings.set_state(snapshots.ERROR, row.id))
 
 
 def _orphans(scope: Scope, held: Held) -> Iterator[findings.Finding]:
     """Snapshots that are named as if they had a row."""
     unmanaged = 0
+    with scope.database.reader(context.get_admin_context()) as session:
+        migrated = db_audit.migrated(session)
     for chunk in query.chunks(held):
         with scope.database.reader(context.get_admin_context()) as session:
             known = db_audit.known(session, chunk)
+            name_ids = {
+                volume_name: _name_id(scope, volume_name)
+                for snapshot_id in chunk if snapshot_id not in known
+                for volume_name, _name in held[snapshot_id]}
+            live = db_audit.live_volumes(
+                session, set(name_ids.values()) - set(migrated))
+        unmanaged += list(known.values()).count(False)
         for snapshot_id in chunk:
-            is_live = known.get(snapshot_id)
-            if is_live is False:
-                unmanaged += 1
-            if is_live is not None:
+            if snapshot_id in known:
                 continue
             for volume_name, name in held[snapshot_id]:
+                name_id = name_ids[volume_name]
+                volume_id = migrated.get(
+                    name_id, name_id if name_id in live else 'VOLUME')
                 yield findings.Breach(
                     'orphan', (
                         f'The backend has {reference.shown(name)} of '
                         f'{reference.shown(volume_name)}, and there is no '
                         'row of that id.'),
-                    findings.adopt(_volume_id(scope, volume_name), name),
+                    findings.adopt(volume_id, name),
                     backend=scope.backend.name, snapshot_id=snapshot_id)
     if unmanaged:
         yield findings.Note(
@@ -264,15 +291,18 @@ def _shared(scope: Scope) -> Iterator[findings.Finding]:
 
 
 def _pages(scope: Scope, status: str, *, older_than: float = 0,
-           failed: bool = False,
-           ) -> Iterator[tuple[models.Snapshot, models.Volume]]:
-    after: str | None = ''
-    while after is not None:
-        with scope.database.reader(context.get_admin_context()) as session:
-            page, after = db_audit.page(
-                session, scope.backend.name, status=status, after=after,
-                older_than=older_than, failed=failed)
-        yield from page
+           failed: bool = False) -> Iterator[list[db_audit.Pair]]:
+    admin = context.get_admin_context()
+    with scope.database.reader(admin) as session:
+        chunks = db_audit.volume_ids(session, scope.backend.name)
+    for volume_ids in chunks:
+        after: str | None = ''
+        while after is not None:
+            with scope.database.reader(admin) as session:
+                pairs, after = db_audit.page(
+                    session, volume_ids, status=status, after=after,
+                    older_than=older_than, failed=failed)
+            yield pairs
 
 
 def _has(scope: Scope, held: Held, view: rows.Row) -> bool:
@@ -302,18 +332,21 @@ def _look(scope: Scope, view: rows.Row) -> tuple[int | None, str | None]:
         return None, reference.shown(error.reason or error.msg)
 
 
-def _is_still(scope: Scope, row: models.Snapshot) -> bool:
-    """Whether a row is as it was before the backend was asked."""
+def _still(scope: Scope, looked_at: Iterable[models.Snapshot],
+           ) -> list[models.Snapshot]:
+    """Return the rows that are as before the backend was asked."""
+    looked_at = list(looked_at)
+    if not looked_at:
+        return []
     with scope.database.reader(context.get_admin_context()) as session:
-        return db_audit.is_still(session, row)
+        unchanged = db_audit.unchanged(session, looked_at)
+    return [row for row in looked_at if row.id in unchanged]
 
 
-def _volume_id(scope: Scope, volume_name: str) -> str:
-    """The id of the volume that a name on the backend means, if it does."""
+def _name_id(scope: Scope, volume_name: str) -> str:
+    """Return the id that a volume's name on the backend has."""
     before, _sep, after = scope.conf.volume_name_template.partition('%s')
-    name_id = volume_name.removeprefix(before).removesuffix(after)
-    with scope.database.reader(context.get_admin_context()) as session:
-        return db_audit.volume_of(session, name_id) or 'VOLUME'
+    return volume_name.removeprefix(before).removesuffix(after)
 
 
 def _breach(scope: Scope, row: models.Snapshot, kind: str, text: str,

@@ -13,9 +13,12 @@
 """What an audit asks of the tables: many rows, so many at a time."""
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import datetime
+from typing import Any
 
 from oslo_config import cfg
 from oslo_utils import timeutils
@@ -26,8 +29,12 @@ from manageable_snapshots.db import models
 from manageable_snapshots.db import query
 from manageable_snapshots.db import quota
 from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volumes
 
 _PAGE = 500
+
+#: volumes whose snapshots one page may have; each page reads them all
+_VOLUMES = 50
 
 #: what makes a row another one than it was
 _STATE = ('status', 'progress', 'volume_id', 'volume_size', 'provider_id')
@@ -51,6 +58,22 @@ class Drift:
 
 
 @dataclasses.dataclass(frozen=True)
+class Reserved:
+    """The live reservations of a usage, added up.
+
+    :ivar total: of those that add something, expired or not
+    :ivar more: what those that have not expired may add
+    :ivar less: what those that have not expired may take away, negative
+    :ivar under_way: the number of those that have not expired
+    """
+
+    total: int = 0
+    more: int = 0
+    less: int = 0
+    under_way: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
 class Expired:
     """Reservations of a project that nobody has committed.
 
@@ -62,21 +85,33 @@ class Expired:
     oldest: datetime.datetime
 
 
-def page(session: orm.Session, queue: str, *, status: str, after: str,
-         older_than: float = 0,
-         failed: bool = False) -> tuple[list[Pair], str | None]:
-    """Live snapshots of a backend, with their volumes, deleted or not.
+def volume_ids(session: orm.Session, queue: str) -> Iterator[list[str]]:
+    """Return a backend's volumes, deleted or not, as :func:`page` takes them.
 
     :param queue: ``host@backend`` or ``cluster@backend``
-    :param after: the id after which the page starts
-    :param older_than: only those that were made so many seconds ago or more
-    :param failed: only those that tell why they could not be adopted
-    :returns: they, and where the next page starts; None: there is no more
+    """
+    ids = volumes.ids_on(session, queue, deleted=True)
+    return (ids[start:start + _VOLUMES]
+            for start in range(0, len(ids), _VOLUMES))
+
+
+def page(session: orm.Session, volume_ids: Sequence[str], *, status: str,
+         after: str = '', older_than: float = 0,
+         failed: bool = False) -> tuple[list[Pair], str | None]:
+    """Return live snapshots of some volumes, each with its volume.
+
+    :param volume_ids: of :func:`volume_ids`
+    :param after: id after which the page starts
+    :param older_than: minimum age, in seconds
+    :param failed: only snapshots that say why their adoption failed
+    :returns: the page, and where the next one starts; None: it is the last
     """
     statement = (
-        _pairs().where(
-            models.Snapshot.status == status, models.Snapshot.id > after,
-            snapshots.on_backend(queue))
+        sa.select(models.Snapshot, models.Volume)
+        .join(models.Volume, models.Volume.id == models.Snapshot.volume_id)
+        .where(models.Snapshot.volume_id.in_(volume_ids),
+               models.Snapshot.status == status, models.Snapshot.id > after,
+               query.live(models.Snapshot))
         .order_by(models.Snapshot.id).limit(_PAGE))
     if older_than:
         statement = statement.where(
@@ -88,22 +123,30 @@ def page(session: orm.Session, queue: str, *, status: str, after: str,
                 models.SnapshotMetadata.snapshot_id == models.Snapshot.id,
                 models.SnapshotMetadata.key == snapshots.ERROR_KEY,
                 query.live(models.SnapshotMetadata)).exists())
-    found = session.execute(statement).all()
-    return (
-        [(row.Snapshot, row.Volume) for row in found
-         if snapshots.is_on(row.Volume, queue)],
-        found[-1].Snapshot.id if len(found) == _PAGE else None)
+    found = [(row.Snapshot, row.Volume) for row in session.execute(statement)]
+    return found, found[-1][0].id if len(found) == _PAGE else None
 
 
-def is_still(session: orm.Session, snapshot: models.Snapshot) -> bool:
-    """Whether a row is live, and as it was when it was read."""
-    return _as_it_was(session, snapshot, for_update=False) is not None
+def unchanged(session: orm.Session,
+              rows: Iterable[models.Snapshot]) -> set[str]:
+    """Return the ids of the rows that are live, and as they were read."""
+    before = {row.id: row for row in rows}
+    return {
+        now.id for chunk in query.chunks(before)
+        for now in session.scalars(
+            sa.select(models.Snapshot).where(
+                models.Snapshot.id.in_(chunk), query.live(models.Snapshot)))
+        if _is_same(now, before[now.id])}
 
 
 def locked(session: orm.Session,
            snapshot: models.Snapshot) -> models.Snapshot | None:
     """A row, if it is as it was; nobody changes it before the end."""
-    return _as_it_was(session, snapshot, for_update=True)
+    now = session.scalars(
+        sa.select(models.Snapshot).where(
+            models.Snapshot.id == snapshot.id, query.live(models.Snapshot))
+        .with_for_update().execution_options(populate_existing=True)).first()
+    return now if now is not None and _is_same(now, snapshot) else None
 
 
 def known(session: orm.Session, ids: Iterable[str]) -> dict[str, bool]:
@@ -114,12 +157,24 @@ def known(session: orm.Session, ids: Iterable[str]) -> dict[str, bool]:
                 .where(models.Snapshot.id.in_(chunk)))}
 
 
-def volume_of(session: orm.Session, name_id: str) -> str | None:
-    """The live volume that has an id in its name on the backend."""
-    found = session.scalars(sa.select(models.Volume.id).where(
-        sa.func.coalesce(models.Volume._name_id, models.Volume.id) == name_id,
-        query.live(models.Volume))).first()
-    return found
+def live_volumes(session: orm.Session, ids: Iterable[str]) -> set[str]:
+    """Return those of the ids that are ids of live volumes."""
+    return {volume_id for chunk in query.chunks(ids)
+            for volume_id in session.scalars(
+                sa.select(models.Volume.id).where(
+                    models.Volume.id.in_(chunk), query.live(models.Volume)))}
+
+
+def migrated(session: orm.Session) -> dict[str, str]:
+    """Return the live volumes whose names on the backend have another id.
+
+    It reads all volumes: no index has these ids.
+
+    :returns: the volumes' own ids, by the ids in their names
+    """
+    return {row._name_id: row.id for row in session.execute(
+        sa.select(models.Volume._name_id, models.Volume.id).where(
+            models.Volume._name_id.is_not(None), query.live(models.Volume)))}
 
 
 def shared(session: orm.Session,
@@ -129,30 +184,28 @@ def shared(session: orm.Session,
     :param queue: ``host@backend`` or ``cluster@backend``
     :returns: it, and the ids of the rows, oldest first
     """
-    conditions = (
-        models.Snapshot.status == snapshots.AVAILABLE,
-        query.live(models.Snapshot), snapshots.on_backend(queue))
-    joined = models.Volume.id == models.Snapshot.volume_id
+    here = orm.join(models.Snapshot, models.Volume,
+                    models.Volume.id == models.Snapshot.volume_id)
+    conditions = (models.Snapshot.status == snapshots.AVAILABLE,
+                  models.Snapshot.provider_id.is_not(None),
+                  query.live(models.Snapshot), volumes.on_backend(queue))
     repeated = session.scalars(
-        sa.select(models.Snapshot.provider_id).join(models.Volume, joined)
-        .where(models.Snapshot.provider_id.is_not(None), *conditions)
-        .group_by(models.Snapshot.provider_id)
+        sa.select(models.Snapshot.provider_id).select_from(here)
+        .where(*conditions).group_by(models.Snapshot.provider_id)
         .having(sa.func.count() > 1)).all()
-    found = []
-    for provider_id in sorted(repeated):
-        rows = session.execute(
-            _pairs().where(models.Snapshot.provider_id == provider_id,
-                           *conditions)
-            .order_by(models.Snapshot.created_at, models.Snapshot.id))
-        # The comparisons above take no notice of case, except on PostgreSQL.
-        same: dict[str, list[str]] = {}
-        for row in rows:
-            if snapshots.is_on(row.Volume, queue):
-                same.setdefault(row.Snapshot.provider_id, []).append(
-                    row.Snapshot.id)
-        found += [(exact, ids) for exact, ids in same.items()
-                  if len(ids) > 1]
-    return found
+    # The comparisons take no notice of case, except on PostgreSQL.
+    found: dict[str, list[str]] = {}
+    for chunk in query.chunks(repeated):
+        for row in session.execute(
+                sa.select(models.Snapshot.id, models.Snapshot.provider_id,
+                          models.Volume.host, models.Volume.cluster_name)
+                .select_from(here)
+                .where(models.Snapshot.provider_id.in_(chunk), *conditions)
+                .order_by(models.Snapshot.created_at, models.Snapshot.id)):
+            if volumes.is_on(row, queue):
+                found.setdefault(row.provider_id, []).append(row.id)
+    return [(provider_id, ids) for provider_id, ids in sorted(found.items())
+            if len(ids) > 1]
 
 
 def types(session: orm.Session) -> dict[str, models.VolumeType]:
@@ -161,20 +214,43 @@ def types(session: orm.Session) -> dict[str, models.VolumeType]:
         sa.select(models.VolumeType).where(query.live(models.VolumeType)))}
 
 
-def usages(session: orm.Session,
-           after: int) -> tuple[list[models.QuotaUsage], int | None]:
-    """The usages of what this service counts.
+def usages(session: orm.Session, after: tuple[str, int],
+           ) -> tuple[list[models.QuotaUsage], tuple[str, int] | None]:
+    """Return the usages of what this service counts, by project.
 
-    :param after: the id after which the page starts
-    :returns: they, and where the next page starts; None: there is no more
+    :param after: project and id after which the page starts
+    :returns: the page, and where the next one starts; None: it is the last
     """
+    project_id, usage_id = after
     found = session.scalars(
         sa.select(models.QuotaUsage).where(
-            models.QuotaUsage.id > after, query.live(models.QuotaUsage))
-        .order_by(models.QuotaUsage.id).limit(_PAGE)).all()
-    return ([usage for usage in found
-             if _kind(usage) in quota.KINDS],
-            found[-1].id if len(found) == _PAGE else None)
+            models.QuotaUsage.project_id >= project_id,
+            sa.or_(models.QuotaUsage.project_id > project_id,
+                   models.QuotaUsage.id > usage_id),
+            query.live(models.QuotaUsage))
+        .order_by(models.QuotaUsage.project_id, models.QuotaUsage.id)
+        .limit(_PAGE)).all()
+    return ([usage for usage in found if _kind(usage) in quota.KINDS],
+            (found[-1].project_id, found[-1].id) if len(found) == _PAGE
+            else None)
+
+
+def doubtful(session: orm.Session, conf: cfg.ConfigOpts,
+             found: Sequence[models.QuotaUsage]) -> list[models.QuotaUsage]:
+    """Return those of a page of usages that seem wrong.
+
+    The number of statements does not depend on the page. The rows may change
+    meanwhile: :func:`locked_drift` is exact.
+
+    :param found: of :func:`usages`
+    """
+    known_types = types(session)
+    reserved = _reserved(session, [usage.id for usage in found])
+    held = quota.held_by_project(
+        session, conf, {usage.project_id for usage in found})
+    return [usage for usage in found if _drift(
+        usage, held.get(usage.project_id, {}), reserved.get(usage.id),
+        known_types)]
 
 
 def locked_usage(session: orm.Session,
@@ -188,44 +264,17 @@ def locked_usage(session: orm.Session,
 
 def locked_drift(session: orm.Session, conf: cfg.ConfigOpts, usage_id: int,
                  ) -> tuple[models.QuotaUsage, Drift] | None:
-    """A usage and its :func:`drift`, which is exact.
+    """Lock a usage and return it with its drift, which is exact.
 
-    :returns: None: it is right, or is no more
+    :returns: None: it is right, or it does not exist
     """
     usage = locked_usage(session, usage_id)
-    found = usage and drift(session, conf, usage, types(session))
-    return (usage, found) if usage and found else None
-
-
-def drift(session: orm.Session, conf: cfg.ConfigOpts,
-          usage: models.QuotaUsage,
-          known_types: Mapping[str, models.VolumeType]) -> Drift | None:
-    """In what a usage differs from the rows and the reservations.
-
-    Cinder changes rows between a reservation and its commit. As long as one
-    is under way, a usage that it would explain is right.
-
-    It is exact where the usage is locked.
-
-    :param known_types: of :func:`types`
-    """
-    type_name = (usage.resource or '').partition('_')[2]
-    volume_type = known_types.get(type_name)
-    in_use = 0 if type_name and volume_type is None else quota.count(
-        session, conf, usage.project_id, volume_type, usage.resource)
-    now = timeutils.utcnow()
-    deltas = session.execute(
-        sa.select(models.Reservation.delta, models.Reservation.expire).where(
-            models.Reservation.usage_id == usage.id,
-            query.live(models.Reservation))).all()
-    waiting = [row.delta for row in deltas
-               if row.expire is None or row.expire >= now]
-    reserved = sum(max(0, row.delta) for row in deltas)
-    least = in_use - sum(delta for delta in waiting if delta > 0)
-    most = in_use - sum(delta for delta in waiting if delta < 0)
-    if least <= usage.in_use <= most and usage.reserved == reserved:
+    if usage is None:
         return None
-    return Drift(in_use=in_use, reserved=reserved, under_way=len(waiting))
+    drift = _drift(usage, quota.held(session, conf, usage.project_id),
+                   _reserved(session, [usage.id]).get(usage.id),
+                   types(session))
+    return (usage, drift) if drift else None
 
 
 def expired(session: orm.Session) -> list[Expired]:
@@ -240,24 +289,53 @@ def expired(session: orm.Session) -> list[Expired]:
             .order_by(models.Reservation.project_id))]
 
 
-def _pairs() -> sa.sql.Select:
-    return sa.select(models.Snapshot, models.Volume).join(
-        models.Volume, models.Volume.id == models.Snapshot.volume_id).where(
-            query.live(models.Snapshot))
+def _drift(usage: models.QuotaUsage, held: Mapping[quota.Key, int],
+           reserved: Reserved | None,
+           known_types: Mapping[str, models.VolumeType]) -> Drift | None:
+    """Return how a usage differs from the rows and the reservations.
 
+    Cinder changes rows between a reservation and its commit. As long as one
+    is under way, a usage that it would explain is right.
 
-def _as_it_was(session: orm.Session, snapshot: models.Snapshot,
-               for_update: bool) -> models.Snapshot | None:
-    statement = sa.select(models.Snapshot).where(
-        models.Snapshot.id == snapshot.id,
-        query.live(models.Snapshot)).execution_options(populate_existing=True)
-    if for_update:
-        statement = statement.with_for_update()
-    now = session.scalars(statement).first()
-    if now is None or any(getattr(now, column) != getattr(snapshot, column)
-                          for column in _STATE):
+    :param held: what the project has, of :func:`quota.held`
+    :param known_types: of :func:`types`
+    """
+    kind, _, type_name = (usage.resource or '').partition('_')
+    volume_type = known_types.get(type_name)
+    in_use = (0 if type_name and volume_type is None else held.get(
+        (kind, volume_type.id if volume_type and type_name else None), 0))
+    reserved = reserved or Reserved()
+    if (in_use - reserved.more <= usage.in_use <= in_use - reserved.less
+            and usage.reserved == reserved.total):
         return None
-    return now
+    return Drift(in_use=in_use, reserved=reserved.total,
+                 under_way=reserved.under_way)
+
+
+def _reserved(session: orm.Session,
+              usage_ids: Sequence[int]) -> dict[int, Reserved]:
+    """Return what is reserved of usages, by id; at most as many as a page."""
+    delta = models.Reservation.delta
+    waits = sa.or_(models.Reservation.expire.is_(None),
+                   models.Reservation.expire >= timeutils.utcnow())
+
+    def total(condition: Any) -> Any:
+        return sa.func.sum(sa.case((condition, delta), else_=0))
+
+    return {
+        row[0]: Reserved(*map(int, row[1:])) for row in session.execute(
+            sa.select(models.Reservation.usage_id, total(delta > 0),
+                      total(sa.and_(waits, delta > 0)),
+                      total(sa.and_(waits, delta < 0)),
+                      sa.func.sum(sa.case((waits, 1), else_=0)))
+            .where(models.Reservation.usage_id.in_(usage_ids),
+                   query.live(models.Reservation))
+            .group_by(models.Reservation.usage_id))}
+
+
+def _is_same(now: models.Snapshot, before: models.Snapshot) -> bool:
+    return all(getattr(now, column) == getattr(before, column)
+               for column in _STATE)
 
 
 def _kind(usage: models.QuotaUsage) -> str:

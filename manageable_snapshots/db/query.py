@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Any
+from typing import TypeVar
 
 from oslo_utils import timeutils
 import sqlalchemy as sa
@@ -25,6 +26,8 @@ from manageable_snapshots import context as request_context
 
 # SQLite of old takes 999 parameters in a query.
 _CHUNK = 500
+
+Value = TypeVar('Value')
 
 
 def live(model: Any) -> Any:
@@ -109,7 +112,7 @@ def delete(session: orm.Session, model: Any, *conditions: Any,
                   deleted_at=timeutils.utcnow(), **values)
 
 
-def chunks(values: Iterable[str]) -> Iterator[list[str]]:
+def chunks(values: Iterable[Value]) -> Iterator[list[Value]]:
     """The different values, so many at a time as one query takes."""
     different = list(dict.fromkeys(values))
     for start in range(0, len(different), _CHUNK):

@@ -20,6 +20,9 @@ there is nothing to reserve. What others have reserved counts against the
 limits as it does in Cinder.
 """
 
+import collections
+from collections.abc import Collection
+from collections.abc import Mapping
 import datetime
 from typing import Any
 
@@ -39,6 +42,9 @@ _DEFAULT_CLASS = 'default'
 #: what is counted: for a project, and by type, as KIND_TYPE
 KINDS = ('gigabytes', 'snapshots', 'volumes')
 _NO_LIMIT = -1
+
+#: one of :data:`KINDS`, and the id of a volume type; None: of all types
+Key = tuple[str, str | None]
 
 
 def snapshot_gigabytes(conf: cfg.ConfigOpts, size: int) -> int:
@@ -106,11 +112,12 @@ def expire_reservations(session: orm.Session,
                  if row.usage_id is not None}
     # Cinder locks usages first, then reservations; whoever turns that round
     # makes a deadlock.
-    usages = {usage.id: usage for usage in session.scalars(
-        sa.select(models.QuotaUsage).where(
-            models.QuotaUsage.id.in_(usage_ids),
-            query.live(models.QuotaUsage))
-        .order_by(models.QuotaUsage.id).with_for_update())}
+    usages = {usage.id: usage for chunk in query.chunks(sorted(usage_ids))
+              for usage in session.scalars(
+                  sa.select(models.QuotaUsage).where(
+                      models.QuotaUsage.id.in_(chunk),
+                      query.live(models.QuotaUsage))
+                  .order_by(models.QuotaUsage.id).with_for_update())}
     reservations = session.scalars(
         expired.order_by(models.Reservation.id).with_for_update()
         .execution_options(populate_existing=True)).all()
@@ -118,8 +125,9 @@ def expire_reservations(session: orm.Session,
         usage = usages.get(reservation.usage_id)
         if usage is not None and reservation.delta > 0:
             usage.reserved = max(0, usage.reserved - reservation.delta)
+    for chunk in query.chunks(row.id for row in reservations):
         query.delete(session, models.Reservation,
-                     models.Reservation.id == reservation.id)
+                     models.Reservation.id.in_(chunk))
     session.flush()
     return len(reservations)
 
@@ -135,61 +143,61 @@ def _usages(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
             models.QuotaUsage.id).with_for_update().execution_options(
                 populate_existing=True)
     usages = {usage.resource: usage for usage in session.scalars(statement)}
-    for name in sorted(names):
+    # Negative is Cinder's sign that the count is wrong.
+    wrong = [name for name in sorted(names)
+             if name not in usages or usages[name].in_use < 0]
+    counted = held(session, conf, project_id) if wrong else {}
+    for name in wrong:
         if name not in usages:
             usages[name] = models.QuotaUsage(
-                project_id=project_id, resource=name, reserved=0,
-                in_use=count(session, conf, project_id, volume_type, name))
+                project_id=project_id, resource=name, reserved=0)
             session.add(usages[name])
-        elif usages[name].in_use < 0:
-            # Cinder's sign that the count is wrong.
-            usages[name].in_use = count(session, conf, project_id,
-                                        volume_type, name)
+        kind, _, type_name = name.partition('_')
+        type_id = volume_type.id if volume_type and type_name else None
+        usages[name].in_use = counted.get((kind, type_id), 0)
     session.flush()
     return usages
 
 
-def count(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
-          volume_type: models.VolumeType | None, name: str) -> int:
-    """What a project really has of a resource, by its rows.
+def held(session: orm.Session, conf: cfg.ConfigOpts,
+         project_id: str) -> Mapping[Key, int]:
+    """Return what a project really has, by its rows."""
+    # MariaDB ignores case, so there may be several spellings of the project.
+    return sum(held_by_project(session, conf, [project_id]).values(),
+               collections.Counter())
 
-    :param volume_type: of which type, where the name is that of one
-    :param name: one of :data:`KINDS`, or with a type's name, ``KIND_TYPE``
+
+def held_by_project(session: orm.Session, conf: cfg.ConfigOpts,
+                    project_ids: Collection[str],
+                    ) -> dict[str, collections.Counter[Key]]:
+    """Return what several projects really have, in two statements.
+
+    :param project_ids: at most as many as a statement takes
     """
-    kind, _, type_name = name.partition('_')
-    type_id = volume_type.id if volume_type and type_name else None
-    number, size = 0, 0
-    if kind in ('volumes', 'gigabytes'):
-        statement = sa.select(
-            sa.func.count(models.Volume.id),
-            sa.func.sum(models.Volume.size)).where(
-                models.Volume.project_id == project_id,
-                models.Volume.use_quota.is_not(sa.false()),
-                query.live(models.Volume))
-        if type_id:
-            statement = statement.where(
-                models.Volume.volume_type_id == type_id)
-        volumes, volume_size = session.execute(statement).one()
-        number += volumes
-        size += int(volume_size or 0)
-    if kind == 'snapshots' or (
-            kind == 'gigabytes' and not conf.no_snapshot_gb_quota):
-        statement = sa.select(
-            sa.func.count(models.Snapshot.id),
-            sa.func.sum(models.Snapshot.volume_size)).where(
-                models.Snapshot.project_id == project_id,
-                models.Snapshot.use_quota.is_not(sa.false()),
-                query.live(models.Snapshot))
-        if type_id:
-            # A volume may have been given another type since.
-            statement = statement.join(
-                models.Volume,
-                models.Volume.id == models.Snapshot.volume_id).where(
-                    models.Volume.volume_type_id == type_id)
-        snapshots, snapshot_size = session.execute(statement).one()
-        number += snapshots
-        size += int(snapshot_size or 0)
-    return size if kind == 'gigabytes' else number
+    found: dict[str, collections.Counter[Key]] = {}
+    for kind, size, source in (
+            ('volumes', models.Volume.size, models.Volume),
+            ('snapshots', models.Snapshot.volume_size,
+             # A volume may have been given another type since.
+             orm.join(models.Snapshot, models.Volume,
+                      models.Volume.id == models.Snapshot.volume_id))):
+        model = size.class_
+        columns = model.project_id, models.Volume.volume_type_id
+        rows = session.execute(
+            sa.select(*columns, sa.func.count().label('number'),
+                      sa.func.sum(size).label('gigabytes'))
+            .select_from(source)
+            .where(model.project_id.in_(project_ids),
+                   model.use_quota.is_not(sa.false()), query.live(model))
+            .group_by(*columns))
+        for row in rows:
+            counter = found.setdefault(row.project_id,
+                                       collections.Counter())
+            for type_id in {None, row.volume_type_id}:
+                counter[kind, type_id] += row.number
+                if kind == 'volumes' or not conf.no_snapshot_gb_quota:
+                    counter['gigabytes', type_id] += int(row.gigabytes or 0)
+    return found
 
 
 def _limits(session: orm.Session, conf: cfg.ConfigOpts,

@@ -35,8 +35,8 @@ from sqlalchemy import orm
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
+from manageable_snapshots.db import volumes
 from manageable_snapshots import exception
-from manageable_snapshots import hosts
 
 CREATING = 'creating'
 AVAILABLE = 'available'
@@ -64,6 +64,7 @@ _IS_RECORDED = models.Snapshot.provider_id.startswith(
     _PREFIX, autoescape=True)
 _IS_ASIDE = (models.Snapshot.provider_id.is_(None),
              models.Snapshot.progress == _SET_ASIDE)
+_IS_ADOPTING = sa.or_(_IS_RECORDED, sa.and_(*_IS_ASIDE))
 
 _ASIDE_KEY = 'manageable_snapshots_ref_'
 _ASIDE_LENGTH = 20 * _COLUMN_LENGTH
@@ -198,6 +199,12 @@ def fetch_reference(session: orm.Session, snapshot_id: str) -> bool:
                            progress=_CLAIMED, **columns)
 
 
+def is_aside(snapshot: models.Snapshot) -> bool:
+    """Return whether the reference of a ``creating`` row was set aside."""
+    return (snapshot.status == CREATING and snapshot.provider_id is None
+            and snapshot.progress == _SET_ASIDE)
+
+
 def has_reference(snapshot: models.Snapshot) -> bool:
     """Whether a row is one that is being adopted."""
     return (snapshot.status == CREATING
@@ -248,57 +255,32 @@ def managed_ids(session: orm.Session, ids: Iterable[str],
             .where(models.Snapshot.id.in_(chunk),
                    query.live(models.Snapshot)))
         managed.update((row.id, row._name_id or row.volume_id)
-                       for row in rows if is_on(row, queue))
+                       for row in rows if volumes.is_on(row, queue))
     return managed
 
 
-def creating_on(session: orm.Session, queue: str, *, older_than: float = 0,
-                limit: int | None = None,
-                aside: bool = False) -> list[models.Snapshot]:
-    """The rows of a backend that are being adopted, oldest first.
+def creating_on(session: orm.Session, queue: str, *,
+                older_than: float = 0) -> list[models.Snapshot]:
+    """Return the rows of a backend that are being adopted, oldest first.
+
+    They include the rows whose reference was set aside: see
+    :func:`is_aside`.
+
+    Nothing in Cinder's tables has an index of what is ``creating``. So this
+    starts from the backend's volumes, which have one, as
+    ``snapshots.volume_id`` does. The cost depends on the rows of the
+    backend, not on the rows of the table.
 
     :param queue: ``host@backend`` or ``cluster@backend``
-    :param older_than: only those that were made so many seconds ago or more
-    :param limit: how many at most
-    :param aside: those whose reference was set aside, and only these
+    :param older_than: minimum age of a row, in seconds
     """
     made_before = timeutils.utcnow() - datetime.timedelta(seconds=older_than)
-    statement = _creating().add_columns(
-        models.Volume.host, models.Volume.cluster_name).join(
-            models.Volume,
-            models.Volume.id == models.Snapshot.volume_id).where(
-                *(_IS_ASIDE if aside else (_IS_RECORDED,)),
-                models.Snapshot.created_at <= made_before,
-                query.live(models.Volume),
-                on_backend(queue))
-    if limit is not None:
-        statement = statement.limit(limit)
-    return [row.Snapshot for row in session.execute(statement)
-            if is_on(row, queue)]
-
-
-def on_backend(queue: str) -> Any:
-    """The condition that a volume is on a backend, as far as SQL can tell.
-
-    It takes no notice of case, except on PostgreSQL: see :func:`is_on`.
-
-    :param queue: ``host@backend`` or ``cluster@backend``
-    """
-    return sa.or_(*(
-        condition
-        for column in (models.Volume.host, models.Volume.cluster_name)
-        for condition in (column == queue, column.startswith(
-            queue + '#', autoescape=True))))
-
-
-def is_on(row: Any, queue: str) -> bool:
-    """Whether a volume is on a backend.
-
-    :param row: has its ``host`` and ``cluster_name``
-    :param queue: ``host@backend`` or ``cluster@backend``
-    """
-    return queue in (hosts.backend(row.host or ''),
-                     hosts.backend(row.cluster_name or ''))
+    statement = _creating().where(
+        _IS_ADOPTING, models.Snapshot.created_at <= made_before)
+    found = [row for chunk in query.chunks(volumes.ids_on(session, queue))
+             for row in session.scalars(
+                 statement.where(models.Snapshot.volume_id.in_(chunk)))]
+    return sorted(found, key=lambda row: (row.created_at, row.id))
 
 
 def unfinished(session: orm.Session) -> tuple[int, datetime.datetime | None]:
@@ -306,8 +288,7 @@ def unfinished(session: orm.Session) -> tuple[int, datetime.datetime | None]:
     row = session.execute(sa.select(
         sa.func.count(), sa.func.min(models.Snapshot.created_at)).where(
             models.Snapshot.status == CREATING,
-            sa.or_(_IS_RECORDED, sa.and_(*_IS_ASIDE)),
-            query.live(models.Snapshot))).one()
+            _IS_ADOPTING, query.live(models.Snapshot))).one()
     return row[0], row[1]
 
 

@@ -210,6 +210,57 @@ def metadata_of(session: orm.Session,
                              ids)
 
 
+def ids_on(session: orm.Session, queue: str, *,
+           deleted: bool = False) -> list[str]:
+    """Return the ids of the volumes of a backend.
+
+    The statement reads Cinder's index of ``deleted`` and ``host``. Only for
+    a cluster does it read all volumes: ``cluster_name`` has no index.
+
+    :param queue: ``host@backend`` or ``cluster@backend``
+    :param deleted: include the volumes that are deleted
+    """
+    columns = [models.Volume.host]
+    if session.scalars(sa.select(models.Cluster.id).where(
+            models.Cluster.name == queue)).first() is not None:
+        columns.append(models.Volume.cluster_name)
+    rows = session.execute(
+        sa.select(models.Volume.id, models.Volume.host,
+                  models.Volume.cluster_name)
+        .where(_is_named(queue, columns),
+               # Without "deleted" in the condition, the index has no use.
+               models.Volume.deleted.in_([False, True]) if deleted
+               else query.live(models.Volume)))
+    return [row.id for row in rows if is_on(row, queue)]
+
+
+def on_backend(queue: str) -> Any:
+    """Return the condition that a volume is on a backend.
+
+    Databases other than PostgreSQL ignore case: see :func:`is_on`.
+
+    :param queue: ``host@backend`` or ``cluster@backend``
+    """
+    return _is_named(queue, (models.Volume.host, models.Volume.cluster_name))
+
+
+def is_on(row: Any, queue: str) -> bool:
+    """Return whether a volume is on a backend.
+
+    :param row: has its ``host`` and ``cluster_name``
+    :param queue: ``host@backend`` or ``cluster@backend``
+    """
+    return queue in (hosts.backend(row.host or ''),
+                     hosts.backend(row.cluster_name or ''))
+
+
+def _is_named(queue: str, columns: Iterable[Any]) -> Any:
+    return sa.or_(*(
+        condition for column in columns
+        for condition in (column == queue, column.startswith(
+            queue + '#', autoescape=True))))
+
+
 def count_by_host(session: orm.Session) -> dict[str, int]:
     """How many volumes each ``host@backend`` has."""
     numbers: collections.Counter[str] = collections.Counter()

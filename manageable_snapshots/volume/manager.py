@@ -26,6 +26,7 @@ import oslo_messaging as messaging
 
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
+from manageable_snapshots.db import models
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import paging
@@ -104,10 +105,11 @@ class Manager:
         was accepted just now is left to its own message.
         """
         self._idle_since = None
-        self._fetch_references()
+        own = self._conf.manageable_snapshots
         left = 0
-        for task in self._accepted(
-                self._conf.manageable_snapshots.rpc_timeout):
+        # A start waits for this, so no more are fetched than can wait.
+        for task in self._accepted(own.rpc_timeout,
+                                   fetch=own.adoption_backlog):
             if self._backlog.has(task.snapshot_id):
                 continue
             if self._take_up(task):
@@ -130,34 +132,42 @@ class Manager:
                     time.monotonic() - self._idle_since >= backlog.HANGING):
                 self._adopter.give_up(task)
 
-    def _fetch_references(self) -> None:
-        """Have recorded what the API took for an adoption of Cinder's own.
+    def _accepted(self, older_than: float,
+                  fetch: int = 0) -> list[adoption.Task]:
+        """Return the adoptions that were accepted some time ago.
 
-        Of no more than can wait in memory: a start waits for this.
+        It looks at the database once, whatever the number of references to
+        fetch.
+
+        :param older_than: minimum age, in seconds
+        :param fetch: maximum number of references to fetch that the API set
+            aside for a worker of Cinder's own; the rows of the others are
+            left out
         """
-        own = self._conf.manageable_snapshots
-        context = request_context.get_admin_context()
-        with self._database.reader(context) as session:
-            aside = [row.id for row in snapshots.creating_on(
-                session, self._host, aside=True, older_than=own.rpc_timeout,
-                limit=own.adoption_backlog)]
-        for snapshot_id in aside:
-            with self._database.writer(context) as session:
-                snapshots.fetch_reference(session, snapshot_id)
+        with self._database.reader(
+                request_context.get_admin_context()) as session:
+            rows = snapshots.creating_on(
+                session, self._host, older_than=older_than)
+        aside = [row.id for row in rows if snapshots.is_aside(row)][:fetch]
+        fetched = {snapshot_id: self._fetch_reference(snapshot_id)
+                   for snapshot_id in aside}
+        rows = [fetched.get(row.id) or row for row in rows]
+        return [
+            adoption.Task(
+                request_context.RequestContext(
+                    user_id=row.user_id, project_id=row.project_id,
+                    overwrite=False),
+                row.id, row.volume_id, row.project_id,
+                snapshots.recorded_reference(row), row.created_at)
+            for row in rows if snapshots.has_reference(row)]
 
-    def _accepted(self, older_than: float) -> list[adoption.Task]:
-        """The adoptions that were accepted so many seconds ago or more."""
+    def _fetch_reference(self, snapshot_id: str) -> models.Snapshot | None:
+        """Record a reference that was set aside, and return its row."""
         context = request_context.get_admin_context()
-        with self._database.reader(context) as session:
-            return [
-                adoption.Task(
-                    request_context.RequestContext(
-                        user_id=row.user_id, project_id=row.project_id,
-                        overwrite=False),
-                    row.id, row.volume_id, row.project_id,
-                    snapshots.recorded_reference(row), row.created_at)
-                for row in snapshots.creating_on(
-                    session, self._host, older_than=older_than)]
+        with self._database.writer(context) as session:
+            if not snapshots.fetch_reference(session, snapshot_id):
+                return None
+            return snapshots.get(session, context, snapshot_id)
 
     def stop(self, timeout: float | None) -> bool:
         """Finish what is under way.

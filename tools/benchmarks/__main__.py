@@ -23,7 +23,7 @@ from benchmarks import machine
 from benchmarks import plots
 from benchmarks import results
 
-NAMES = ('list', 'scale', 'adopt', 'api', 'lvm')
+NAMES = ('list', 'scale', 'adopt', 'api', 'lvm', 'rows')
 
 
 def main() -> int:

@@ -17,12 +17,14 @@ compare, lock, count and keep time.
 """
 
 import concurrent.futures
+import re
 import threading
 import time
 
 from alembic import command
 import sqlalchemy as sa
 
+from manageable_snapshots.db import audit
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import migration
 from manageable_snapshots.db import models
@@ -201,6 +203,110 @@ class AwayTests(OnServer):
         self._read()
         self.proxy.cut()
         self.assertEqual(self.volume.id, self._read())
+
+
+class PlanTests(OnServer):
+    """Which rows the server reads for what is asked of many."""
+
+    BACKENDS = 50
+    #: of each backend
+    VOLUMES = 40
+    #: of each volume
+    SNAPSHOTS = 5
+
+    def setUp(self):
+        super().setUp()
+        ids = [(models.new_id(), f'node{number}@store#pool')
+               for number in range(self.BACKENDS)
+               for _ in range(self.VOLUMES)]
+        common = {'volume_type_id': 't', 'use_quota': True, 'deleted': False,
+                  'project_id': base.PROJECT}
+        with self.database.writer(self.admin) as session:
+            session.execute(sa.insert(models.Volume), [
+                {'id': volume_id, 'host': host, 'size': 1, **common}
+                for volume_id, host in ids])
+            session.execute(sa.insert(models.Snapshot), [
+                {'id': models.new_id(), 'volume_id': volume_id,
+                 'volume_size': 1, 'status': 'available', **common}
+                for volume_id, _host in ids
+                for _ in range(self.SNAPSHOTS)])
+        with self.database.engine.begin() as connection:
+            for table in 'volumes', 'snapshots':
+                connection.exec_driver_sql(self.ANALYZE.format(table))
+        self.volume_id = ids[0][0]
+        self.statements = self.useFixture(base.Statements())
+
+    def _read_in_full(self, function, *arguments, **options):
+        """The tables that are read from end to end, and the statements."""
+        with self.database.reader(self.admin) as session:
+            self.statements.count(lambda: list(
+                function(session, *arguments, **options)))
+        seen = list(self.statements.seen)
+        self.assertNotEqual([], seen)
+        with self.database.engine.connect() as connection:
+            return {table for statement, parameters in seen
+                    for table in self.full_scans(connection.exec_driver_sql(
+                        'EXPLAIN ' + statement, parameters).all())}
+
+    def test_a_look_for_what_is_being_adopted(self):
+        self.assertEqual(set(), self._read_in_full(
+            snapshots.creating_on, 'node7@store'))
+
+    def test_what_is_being_adopted_of_a_volume(self):
+        self.assertEqual(set(), self._read_in_full(
+            snapshots.adopting, self.volume_id))
+
+    def test_a_page_of_an_audit(self):
+        with self.database.reader(self.admin) as session:
+            [chunk] = audit.volume_ids(session, 'node7@store')
+        self.assertEqual(self.VOLUMES, len(chunk))
+        for options in ({'status': 'available'},
+                        {'status': 'creating', 'older_than': 1},
+                        {'status': 'error', 'failed': True}):
+            self.assertNotIn('snapshots', self._read_in_full(
+                audit.page, chunk, **options))
+
+    def test_the_volumes_of_an_audit(self):
+        self.assertEqual(set(), self._read_in_full(
+            audit.volume_ids, 'node7@store'))
+
+    def test_the_volumes_of_orphans(self):
+        self.assertEqual(set(), self._read_in_full(
+            audit.live_volumes, [self.volume_id, models.new_id()]))
+
+    def test_nothing_is_locked(self):
+        with self.database.writer(self.admin) as session:
+            volumes.get(session, self.admin, self.volume_id, for_update=True)
+            snapshots.create(session, self.admin, volumes.get(
+                session, self.admin, self.volume_id), name=None,
+                description=None, metadata=None, reference='old')
+            session.execute(sa.update(models.Snapshot).values(progress='1%'))
+            with concurrent.futures.ThreadPoolExecutor() as pool:
+                # As it was before that, without waiting for the end.
+                self.assertEqual(
+                    [], pool.submit(self._look).result(WAIT))
+
+    def _look(self):
+        with self.database.reader(self.admin) as session:
+            return snapshots.creating_on(session, 'node0@store')
+
+
+class MariaDBPlanTestCase(PlanTests, OnMariaDB, base.TestCase):
+    ANALYZE = 'ANALYZE TABLE {}'
+
+    def full_scans(self, plan):
+        return {row.table for row in plan
+                if row.type in ('ALL', 'index')
+                and not row.table.startswith('<')}
+
+
+class PostgreSQLPlanTestCase(PlanTests, OnPostgreSQL, base.TestCase):
+    ANALYZE = 'ANALYZE {}'
+
+    def full_scans(self, plan):
+        return set(re.findall(r'Seq Scan on (\w+)', str(plan))) - {
+            # It has no row.
+            'clusters'}
 
 
 class MariaDBTransactionTestCase(TransactionTests, OnMariaDB, base.TestCase):

@@ -69,7 +69,7 @@ class AdoptionTest(base.ApiTestCase):
         with self.database.reader(self.admin) as session:
             self.assertEqual([row.id], [
                 each.id for each in snapshots.creating_on(
-                    session, base.HOST, aside=True)])
+                    session, base.HOST) if snapshots.is_aside(each)])
 
     def test_the_worker_of_the_volume_is_told(self):
         answer = self.adopt(self.volume(host=f'{base.HOST}#pool'), 'old')

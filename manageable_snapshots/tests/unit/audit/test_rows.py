@@ -22,12 +22,77 @@ from oslo_utils import uuidutils
 from manageable_snapshots.audit import backends
 from manageable_snapshots.audit import rows
 from manageable_snapshots import conf as configuration
+from manageable_snapshots.db import audit as db_audit
 from manageable_snapshots.db import models
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.drivers import directory
 from manageable_snapshots.tests.unit.audit import base
+from manageable_snapshots.tests.unit.db import base as db_base
 
 REF = {'source-name': 'old'}
+
+
+class ManyTest(base.TestCase):
+    """What there are many of costs no statement for each."""
+
+    def setUp(self):
+        super().setUp()
+        self.statements = self.useFixture(db_base.Statements())
+
+    def count(self):
+        return self.statements.count(self.audit)
+
+    def test_orphans_of_many_volumes(self):
+        def orphan():
+            self.hold(f'snapshot-{uuidutils.generate_uuid()}', self.volume())
+
+        orphan()
+        number = self.count()
+        for _ in range(4):
+            orphan()
+        self.assertEqual(number, self.count())
+        self.assertEqual(5, len(self.kinds()))
+
+    def test_rows_with_nothing_behind_them(self):
+        self.available()
+        self.row(status='available')
+        number = self.count()
+        for _ in range(4):
+            self.row(self.volume(), status='available')
+        self.assertEqual(number, self.count())
+        self.assertEqual(5, len(self.kinds()))
+
+    def test_rows_that_nobody_adopts(self):
+        self.row()
+        number = self.count()
+        for _ in range(4):
+            self.row(self.volume())
+        self.assertEqual(number, self.count())
+        self.assertEqual(5, len(self.kinds()))
+
+    def test_rows_that_share_a_snapshot(self):
+        def share(name):
+            for _ in range(2):
+                self.available(provider_id=name)
+
+        share('lun-0')
+        number = self.count()
+        for each in range(1, 4):
+            share(f'lun-{each}')
+        self.assertEqual(number, self.count())
+        self.assertEqual(4, len(self.kinds()))
+
+    def test_rows_of_one_volume_are_read_in_pages(self):
+        with mock.patch.object(db_audit, '_PAGE', 2):
+            for _ in range(5):
+                self.row(status='available')
+            self.assertEqual(5, len(self.kinds()))
+
+    def test_the_rows_of_others_are_not_read(self):
+        number = self.count()
+        for _ in range(4):
+            self.row(self.volume(host='node@other'))
+        self.assertEqual(number, self.count())
 
 
 class SoundTest(base.TestCase):

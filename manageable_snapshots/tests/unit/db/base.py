@@ -12,6 +12,7 @@
 
 """What the tests of the database have in common."""
 
+from collections.abc import Callable
 import pathlib
 from typing import Any
 
@@ -72,6 +73,31 @@ class DatabaseFixture(fixtures.Fixture):
 
     def _set_url(self, url: str) -> None:
         self.conf.set_override('connection', url, group='database')
+
+
+class Statements(fixtures.Fixture):
+    """Records what all engines execute, but for the pings of connections.
+
+    :ivar seen: statements with their parameters
+    """
+
+    def _setUp(self) -> None:
+        self.seen: list[tuple[str, Any]] = []
+        listener = (sa.engine.Engine, 'before_cursor_execute', self._note)
+        sa.event.listen(*listener)
+        self.addCleanup(sa.event.remove, *listener)
+
+    def _note(self, _connection: Any, _cursor: Any, statement: str,
+              parameters: Any, *_rest: Any) -> None:
+        if statement.startswith(('SELECT', 'INSERT', 'UPDATE')) and (
+                'FROM' in statement or not statement.startswith('SELECT')):
+            self.seen.append((statement, parameters))
+
+    def count(self, function: Callable[..., Any], *arguments: Any) -> int:
+        """Call a function and return the number of its statements."""
+        del self.seen[:]
+        function(*arguments)
+        return len(self.seen)
 
 
 class TestCase(base.BaseTestCase):

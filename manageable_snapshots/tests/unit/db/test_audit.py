@@ -31,15 +31,19 @@ class AuditTestCase(base.TestCase):
             return function(session, *arguments, **options)
 
     def ids(self, queue=base.BACKEND, **options):
-        page, after = self.call(audit.page, queue, **{
-            'status': 'creating', 'after': '', **options})
-        self.assertIsNone(after)
-        return {row.id for row, _volume in page}
+        found = set()
+        for volume_ids in self.call(audit.volume_ids, queue):
+            page, after = self.call(audit.page, volume_ids, **{
+                'status': 'creating', **options})
+            self.assertIsNone(after)
+            found |= {row.id for row, _volume in page}
+        return found
 
 
 class PageTestCase(AuditTestCase):
 
     def test_rows_of_the_backend_or_of_its_cluster(self):
+        self.add(models.Cluster(name='all@store', binary='cinder-volume'))
         here = self.add_snapshot().id
         clustered = self.add_snapshot(self.add_volume(
             host='other@store', cluster_name='all@store#pool')).id
@@ -83,7 +87,8 @@ class RowTestCase(AuditTestCase):
                 if columns:
                     snapshots.update(session, row.id, **columns)
             is_still = 'progress' not in columns
-            self.assertIs(is_still, self.call(audit.is_still, row))
+            self.assertEqual({row.id} if is_still else set(),
+                             self.call(audit.unchanged, [row]))
             with self.database.writer(self.admin) as session:
                 self.assertIs(
                     is_still, audit.locked(session, row) is not None)
@@ -94,13 +99,16 @@ class RowTestCase(AuditTestCase):
             {live.id: True, deleted.id: False},
             self.call(audit.known, [live.id, deleted.id, models.new_id()]))
 
-    def test_a_volume_by_the_id_in_its_name(self):
-        name_id = models.new_id()
-        migrated = self.add_volume(_name_id=name_id)
-        self.assertEqual(migrated.id, self.call(audit.volume_of, name_id))
-        self.assertIsNone(self.call(audit.volume_of, migrated.id))
-        plain = self.add_volume()
-        self.assertEqual(plain.id, self.call(audit.volume_of, plain.id))
+    def test_live_volumes(self):
+        live, deleted = self.add_volume(), self.add_volume(deleted=True)
+        self.assertEqual({live.id}, self.call(
+            audit.live_volumes, [live.id, deleted.id, models.new_id()]))
+
+    def test_migrated_volumes(self):
+        self.add_volume()
+        self.add_volume(_name_id='gone', deleted=True)
+        volume = self.add_volume(_name_id='old')
+        self.assertEqual({'old': volume.id}, self.call(audit.migrated))
 
     def test_what_rows_share(self):
         first, _large, second, _none = [
@@ -127,10 +135,14 @@ class QuotaTestCase(AuditTestCase):
             usage_id=usage.id, delta=delta, expire=expire))
 
     def drift(self, usage):
+        """The drift, by a page's counts and by one with the usage locked."""
         with self.database.writer(self.admin) as session:
-            return audit.drift(
-                session, self.conf, audit.locked_usage(session, usage.id),
-                audit.types(session))
+            page, _after = audit.usages(session, ('', 0))
+            doubtful = {row.id for row in audit.doubtful(
+                session, self.conf, page)}
+            found = audit.locked_drift(session, self.conf, usage.id)
+            self.assertEqual(found is not None, usage.id in doubtful)
+            return found and found[1]
 
     def test_of_what_this_service_counts(self):
         usages = {self.usage(resource).id for resource in (
@@ -138,7 +150,7 @@ class QuotaTestCase(AuditTestCase):
         for resource in ('backups', 'snapshotsx'):
             self.usage(resource)
         self.usage('gigabytes', deleted=True, race_preventer=sa.null())
-        found, after = self.call(audit.usages, 0)
+        found, after = self.call(audit.usages, ('', 0))
         self.assertEqual((usages, None), ({row.id for row in found}, after))
 
     def test_as_the_rows_have_it(self):

@@ -17,6 +17,7 @@ import hypothesis
 from hypothesis import strategies
 from oslo_utils import timeutils
 from oslo_utils import uuidutils
+import sqlalchemy as sa
 
 from manageable_snapshots.db import models
 from manageable_snapshots.db import query
@@ -292,6 +293,7 @@ class BackendTestCase(base.TestCase):
 
         second = add(2, host='node@store#pool')
         first = add(1, host='node@store')
+        self.add(models.Cluster(name='node@store', binary='cinder-volume'))
         third = add(3, host='other@store', cluster_name='node@store')
         for host in ('node@store2#pool', 'node@stor_#pool', 'NODE@store#pool',
                      'node'):
@@ -300,9 +302,30 @@ class BackendTestCase(base.TestCase):
         self.add_snapshot(self.add_volume(host='node@store'),
                           reference=REFERENCE, status='error')
         self.assertEqual([first, second, third], self._creating())
-        self.assertEqual([first, second], self._creating(limit=2))
         self.assertEqual([], self._creating('node@%'))
         self.assertEqual([], self._creating('node@store#pool2'))
+
+    def test_a_look_begins_with_the_volumes_of_the_backend(self):
+        statements = self.useFixture(base.Statements())
+        self.assertEqual(2, statements.count(self._creating))
+        for number in range(3):
+            self.add_snapshot(reference=REFERENCE, aside=number == 1)
+            self.add_snapshot(self.add_volume(host='node@other'),
+                              reference=REFERENCE)
+        # Of clusters, volumes, and the snapshots of these.
+        self.assertEqual(3, statements.count(self._creating))
+        self.assertNotIn('cluster_name =', statements.seen[1][0])
+        self.assertNotIn('JOIN', statements.seen[2][0])
+        self.assertNotIn('FOR UPDATE', str(statements.seen))
+
+    def test_more_volumes_than_a_statement_takes(self):
+        with self.database.writer(self.admin) as session:
+            session.execute(sa.insert(models.Volume), [
+                {'id': uuidutils.generate_uuid(), 'host': base.BACKEND,
+                 'volume_type_id': 't', 'use_quota': True, 'deleted': False}
+                for _ in range(1100)])
+        ids = [self.add_snapshot(reference=REFERENCE).id for _ in range(2)]
+        self.assertEqual(set(ids), set(self._creating()))
 
     def test_creating_for_some_time(self):
         now = timeutils.utcnow()
@@ -317,13 +340,14 @@ class BackendTestCase(base.TestCase):
     def test_those_whose_reference_was_set_aside(self):
         self.add_snapshot()
         row = self.add_snapshot(reference=REFERENCE, aside=True)
-        self.assertEqual([], self._creating())
-        self.assertEqual([row.id], self._creating(aside=True))
+        self.assertEqual([row.id], self._creating())
+        self.assertTrue(snapshots.is_aside(row))
         self.assertEqual(1, self._unfinished())
         with self.database.writer(self.admin) as session:
             self.assertTrue(snapshots.fetch_reference(session, row.id))
         self.assertEqual([row.id], self._creating())
-        self.assertEqual([], self._creating(aside=True))
+        self.assertFalse(snapshots.is_aside(
+            self.find(models.Snapshot, row.id)))
         self.assertEqual(1, self._unfinished())
 
     def _unfinished(self):

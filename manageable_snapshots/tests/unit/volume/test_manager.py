@@ -27,6 +27,7 @@ from manageable_snapshots.drivers import base as drivers_base
 from manageable_snapshots import exception
 from manageable_snapshots import names
 from manageable_snapshots.rpc import objects
+from manageable_snapshots.tests.unit.db import base as db_base
 from manageable_snapshots.tests.unit.volume import base
 from manageable_snapshots.volume import backlog
 from manageable_snapshots.volume import manager
@@ -244,6 +245,17 @@ class ManageTest(ManagerTestCase):
         self.manager.resume()
         self.assertEqual('available', self.row(snapshot_id).status)
         self.assertEqual(1, len(self.driver.renames))
+
+    def test_what_was_recorded_and_set_aside_is_one_look(self):
+        statements = self.useFixture(db_base.Statements())
+        self.manager._take_up = lambda task: None
+        looks = statements.count(self.manager.resume)
+        snapshot_id = self.set_aside()
+        self.overdue()
+        self.manager._take_up = lambda task: None
+        # The row that was set aside is read and changed besides.
+        self.assertEqual(looks + 3, statements.count(self.manager.resume))
+        self.assertTrue(snapshots.has_reference(self.row(snapshot_id)))
 
     def test_what_cinders_worker_renamed_before_it_died_is_adopted(self):
         snapshot_id = self.set_aside()
