@@ -115,7 +115,7 @@ class TestStates(LVMTestCase):
         merging = 'it is being merged into its volume'
         self.assertEqual(
             {'full': (thick.name, 'it is invalid: it had no room left'),
-             'fine': (thick.name, None), 'open': (thick.name, 'it is in use'),
+             'fine': (thick.name, None), 'open': (thick.name, 'snapshot in use'),
              'merging': (thick.name, merging), 'inactive': (thin.name, None),
              'thin-merging': (thin.name, merging)},
             {name: (entry.source_reference['source-name'],
