@@ -37,6 +37,7 @@ from oslotest import base
 from manageable_snapshots.drivers import lvm_commands
 from manageable_snapshots.drivers import lvm_report
 from manageable_snapshots.tests.drivers import lvm_group
+from manageable_snapshots.tests.integration import cinder
 
 CONF = """
 [DEFAULT]
@@ -370,24 +371,31 @@ class ThickTest(InCinder, base.BaseTestCase):
         self.assertNotIn(f'clone-snap-{clone.id}', self.host.listed())
 
     def test_a_rename_that_hangs(self):
+        log = self.useFixture(fixtures.FakeLogger())
         commands, held = self.host.commands, contextlib.ExitStack()
         self.addCleanup(held.close)
         rename = commands._cinders_rename
 
         def hang(*names):
             held.enter_context(self.group.locked())
+            # There will be no answer to what is asked next either.
+            commands._seconds = 2
             return rename(*names)
 
-        with fixtures.MockPatchObject(commands, '_seconds', 5), (
+        snapshot = self.host.snapshot(self.volume)
+        with fixtures.MockPatchObject(commands, '_seconds', 10), (
                 fixtures.MockPatchObject(commands, '_cinders_rename', hang)):
-            snapshot = self.host.adopt(
-                self.volume, {'source-name': self.name})
-        self.assertEqual('creating', snapshot.status, snapshot.metadata)
+            self.host.manager.manage_existing_snapshot(
+                self.host.context, snapshot, ref={'source-name': self.name})
+            cinder.wait_for(lambda: 'is put off' in log.output)
+        self.assertEqual('creating', self.host.again(snapshot).status)
+        self.assertIn('lvrename of volume group', log.output)
         # It comes to its end late.
         held.close()
         self.host.resume()
-        snapshot = self.host.again(snapshot)
-        self.assertEqual('available', snapshot.status, snapshot.metadata)
+        cinder.wait_for(
+            lambda: self.host.again(snapshot).status != 'creating')
+        self.assertEqual('available', self.host.again(snapshot).status)
         self.assertEqual(self.old, self.read(f'_{snapshot.name}'))
 
     def test_cinders_rootwrap_lets_it_pass(self):
