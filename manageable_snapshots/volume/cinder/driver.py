@@ -59,6 +59,7 @@ class Driver(base.SnapshotDriver):
       the driver is asked.
     - Not every one names its snapshots by ``snapshot_name_template``. So its
       list has the word on whether a snapshot is managed.
+    - Most adopt what they list as not safe. Here that is refused.
 
     :param conf: the configuration
     :param volume_manager: whose driver it is
