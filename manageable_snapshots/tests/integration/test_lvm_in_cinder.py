@@ -350,13 +350,12 @@ class ThickTest(InCinder, base.BaseTestCase):
 
     def test_the_snapshot_by_which_cinder_clones(self):
         from cinder.volume import volume_utils
-        copy, seen = volume_utils.copy_volume, {}
+        copy, seen, refusals = volume_utils.copy_volume, {}, []
 
         def look(*args, **kwargs):
             seen.update(self.host.listed())
-            for name in seen:
-                if name.startswith('clone-snap-'):
-                    seen['refusal'] = self.refused(name)
+            refusals.extend(self.refused(name) for name in seen
+                            if name.startswith('clone-snap-'))
             return copy(*args, **kwargs)
 
         with fixtures.MockPatchObject(volume_utils, 'copy_volume', look):
@@ -365,7 +364,8 @@ class ThickTest(InCinder, base.BaseTestCase):
         self.assertEqual(
             (False, 'Cinder uses it to clone a volume'),
             (entry['safe_to_manage'], entry['reason_not_safe']))
-        self.assertIn('to clone a volume', seen['refusal'])
+        [refusal] = refusals
+        self.assertIn('to clone a volume', refusal)
         # What it would not have, had the snapshot another name now.
         self.assertEqual(self.new, self.read(clone.name))
         self.assertNotIn(f'clone-snap-{clone.id}', self.host.listed())
