@@ -94,6 +94,18 @@ class ManageExistingInvalidReference(Invalid):
         self.reason = reason
 
 
+class ManagedByAnother(ManageExistingInvalidReference):
+    """A reference that another row manages.
+
+    :ivar owner: the row's id, which not every caller may know
+    """
+
+    def __init__(self, *, existing_ref: object, owner: str) -> None:
+        super().__init__(existing_ref=existing_ref, reason=_(
+            'snapshot %s manages it already') % owner)
+        self.owner = owner
+
+
 class ManageExistingAlreadyManaged(Invalid):
     message = _('Unable to manage existing volume. Volume %(volume_ref)s '
                 'already managed.')

@@ -14,7 +14,7 @@
 """LVM: copy-on-write snapshots, and those of thin volumes.
 
 What there is comes from one ``lvs`` over the volume group, whatever the
-question. Its fields are read, never a text that was made for people.
+question (``lvm_report`` reads it, ``lvm_commands`` runs it).
 
 Adopting is one ``lvrename``, which LVM commits as a whole, and which never
 overwrites. It takes names only, no UUIDs. So the volume that is meant is
@@ -26,25 +26,21 @@ LVM reserves names that begin with ``snapshot``. What a row calls
 ``snapshot-UUID`` is ``_snapshot-UUID`` there, as with Cinder's LVM driver.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
-import dataclasses
-import json
-import os
 import re
+import time
 from typing import Any
 from typing import NoReturn
 import uuid
 
-from oslo_concurrency import processutils
 from oslo_config import cfg
 from oslo_log import log as logging
 
 from manageable_snapshots.drivers import base
+from manageable_snapshots.drivers import lvm_commands
+from manageable_snapshots.drivers import lvm_report
 from manageable_snapshots.drivers import native
-from manageable_snapshots.drivers import processes
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import names
@@ -52,48 +48,12 @@ from manageable_snapshots import reference
 
 LOG = logging.getLogger(__name__)
 
-#: renames an LV: volume group, old name, new name
-Rename = Callable[[str, str, str], object]
-
-#: what ``lvs`` says of an LV: field → value
-Record = Mapping[str, str]
-
 # Of lvm(8), "Valid names". What else is reserved, LVM itself refuses.
 _NAME = re.compile(r'[A-Za-z0-9+_.][A-Za-z0-9+_.-]*')
 _MAX_NAME = 127
 _UUID = re.compile(r'[A-Za-z0-9]{6}(-[A-Za-z0-9]{4}){5}-[A-Za-z0-9]{6}')
 
 _RESERVED = 'snapshot'
-
-# No field of a segment or a device: LVs would have several rows with it.
-_FIELDS = (
-    'lv_name', 'lv_uuid', 'lv_size', 'lv_layout', 'lv_role', 'origin',
-    'origin_size', 'lv_active', 'lv_active_remotely', 'lv_tags',
-    'data_percent', 'lv_snapshot_invalid', 'lv_merging', 'lv_merge_failed',
-    'lv_health_status', 'lv_device_open', 'lv_suspended',
-    'lv_allocation_locked', 'vg_partial')
-
-# Numbers in bytes, conditions as 1, 0, and -1 for unknown. With hidden LVs:
-# a snapshot that is being merged is one.
-_AS_DATA = ('--all', '--reportformat', 'json', '--units', 'b', '--nosuffix',
-            '--binary')
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Snapshot:
-    """A snapshot as ``lvs`` describes it.
-
-    :ivar origin: the name of the LV of which it is one
-    :ivar size: bytes
-    :ivar fault: why it cannot be adopted; None: it can
-    """
-
-    name: str
-    uuid: str
-    origin: str
-    size: int
-    fault: str | None
-    extra_info: Mapping[str, str]
 
 
 class LVMDriver(native.NativeDriver, base.VolumeDriver):
@@ -111,21 +71,7 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
         self._options = conf[backend]
         self._group: str = self._options.volume_group
         self._thin_pool = f'{self._group}-pool'
-        self._seconds: int = self._options.lvm_command_timeout
-        self._runner = processes.Runner(self._options.lvm_root_helper)
-        self._rename: Rename | None = None
-
-    def become_root_by(self, root_helper: str, rename: Rename) -> None:
-        """Run commands in another way than the options say.
-
-        For Cinder, whose rootwrap lets ``lvs`` pass and not ``lvrename``.
-
-        :param root_helper: what goes before a command
-        :param rename: raises ProcessExecutionError where LVM refuses, and
-            anything else where it is not known what became of it
-        """
-        self._runner = processes.Runner(root_helper)
-        self._rename = rename
+        self.commands = lvm_commands.Commands(self._options, backend)
 
     def check_for_setup_error(self) -> None:
         self._check_names()
@@ -191,20 +137,20 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
         if _by_name(there, new) is not None:
             raise exception.ManageExistingAlreadyManaged(
                 volume_ref=snapshot.name)
-        renamed = self._renames(found.name, new)
+        renamed = self.commands.rename(found.name, new)
         there = self._snapshots()
         now, other = _by_uuid(there, found.uuid), _by_name(there, new)
         if now is not None and now == other:
             return None
         if renamed and other is not None:
-            self._renames(new, found.name)
+            self.commands.rename(new, found.name)
         elif other is not None:
             raise exception.ManageExistingAlreadyManaged(
                 volume_ref=snapshot.name)
         if now is None or now.name != found.name:
             self._refuse(existing_ref, _(
                 'it has just been renamed or deleted'))
-        self._refuse(existing_ref, _(
+        self._refuse(existing_ref, now.fault or _(
             'LVM does not rename it; the log of the volume service has the '
             'reason'))
 
@@ -216,12 +162,12 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
                 reason=_('the backend has a volume of that name'))
         size = f'{volume.size}g'
         if self._makes_thin(there):
-            self._lvm('lvcreate', '--yes', '--name', name,
-                      '--virtualsize', size, '--thinpool',
-                      f'{self._group}/{self._thin_pool}')
+            self.commands.change(
+                'lvcreate', '--yes', '--name', name, '--virtualsize', size,
+                '--thinpool', f'{self._group}/{self._thin_pool}')
         else:
-            self._lvm('lvcreate', '--yes', '--name', name,
-                      '--size', size, self._group)
+            self.commands.change('lvcreate', '--yes', '--name', name,
+                                 '--size', size, self._group)
 
     def delete_volume(self, volume: Any) -> None:
         """Delete a volume; none of that name is fine.
@@ -250,8 +196,9 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
                 reason=_('the volume group has a volume of that name'))
         room = (() if 'thin' in there[origin]['lv_layout'].split(',')
                 else ('--extents', '100%ORIGIN'))
-        self._lvm('lvcreate', '--yes', '--snapshot', '--name', name, *room,
-                  f'{self._group}/{origin}')
+        self.commands.change(
+            'lvcreate', '--yes', '--snapshot', '--name', name, *room,
+            f'{self._group}/{origin}')
 
     def delete_snapshot(self, snapshot: Any) -> None:
         if self.is_adopted(snapshot):
@@ -266,42 +213,16 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
             total = int(pool['lv_size'])
             free = total * (1 - float(pool['data_percent'] or 0) / 100)
         else:
-            group = self._report('vgs', 'vg', ('vg_size', 'vg_free'))[0]
+            [group] = self.commands.report(
+                'vgs', 'vg', ('vg_size', 'vg_free'))
             total, free = int(group['vg_size']), int(group['vg_free'])
         return self.stats('local', total, free, thin=thin)
 
-    def lvrename(self, group: str, old: str, new: str) -> None:
-        """Rename an LV by the command of that name.
-
-        :raises ProcessExecutionError: LVM does not
-        :raises Stuck: it takes too long
-        """
-        self._run('lvrename', group, old, new)
-
-    def _renames(self, old: str, new: str) -> bool:
-        """Rename an LV.
-
-        :returns: False: LVM does not
-        :raises ServiceUnavailable: who knows
-        """
-        try:
-            (self._rename or self.lvrename)(self._group, old, new)
-        except processutils.ProcessExecutionError as error:
-            LOG.warning('LVM does not rename %s of volume group %s: %s', old,
-                        self._group, _words(error))
-            return False
-        except processes.Stuck as error:
-            raise self._too_slow('lvrename', error) from error
-        except Exception as error:
-            LOG.warning('It is not known whether %s of volume group %s was '
-                        'renamed to %s: %s', old, self._group, new,
-                        _words(error))
-            raise self._in_trouble() from error
-        return True
-
     def _look_up(self, snapshot: Any, existing_ref: Any
-                 ) -> tuple[_Snapshot, list[_Snapshot]]:
+                 ) -> tuple[lvm_report.Snapshot, list[lvm_report.Snapshot]]:
         """The snapshot that is to be adopted.
+
+        A device that is open is waited for: udev or blkid may have opened it.
 
         :returns: it, and all that there are
         :raises ManageExistingInvalidReference: it is not among them, not of
@@ -312,6 +233,24 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
             name, identifier = self._parse(ref)
         except ValueError as error:
             self._refuse(ref, str(error))
+        found, there = self._among_all(snapshot, ref, name, identifier)
+        end = time.monotonic() + lvm_commands.OPEN_SECONDS
+        while found.open and time.monotonic() < end:
+            time.sleep(lvm_commands.PAUSE)
+            found, there = self._among_all(snapshot, ref, name, identifier)
+        if found.fault is not None:
+            self._refuse(ref, found.fault)
+        return found, there
+
+    def _among_all(self, snapshot: Any, ref: base.Reference,
+                   name: str | None, identifier: str | None
+                   ) -> tuple[lvm_report.Snapshot,
+                              list[lvm_report.Snapshot]]:
+        """Return the snapshot of a volume that a reference names, and all.
+
+        :raises ManageExistingInvalidReference: there is none, or it is not
+            the volume's
+        """
         there = self._snapshots()
         found = (_by_name(there, name) if identifier is None
                  else _by_uuid(there, identifier))
@@ -326,8 +265,6 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
             self._refuse(ref, _(
                 'it is a snapshot of %(origin)s, not of %(volume)s') % {
                     'origin': found.origin, 'volume': snapshot.volume.name})
-        if found.fault is not None:
-            self._refuse(ref, found.fault)
         return found, there
 
     def _parse(self, ref: base.Reference) -> tuple[str | None, str | None]:
@@ -349,7 +286,7 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
             name = _escaped(last if slash else name)
         return name, identifier
 
-    def _is_volume(self, found: _Snapshot) -> bool:
+    def _is_volume(self, found: lvm_report.Snapshot) -> bool:
         prefix, _percent, suffix = (
             self.conf.volume_name_template.partition('%s'))
         return re.fullmatch(
@@ -375,82 +312,30 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
                     option=option, group=section, reason=str(error)
                 ) from error
 
-    def _makes_thin(self, there: Iterable[Record]) -> bool:
+    def _makes_thin(self, there: Iterable[lvm_report.Record]) -> bool:
         return self._options.lvm_type == 'thin' or (
             self._options.lvm_type == 'auto' and any(
                 record['lv_name'] == self._thin_pool for record in there))
 
     def _delete(self, name: str) -> None:
         if any(record['lv_name'] == name for record in self._lvs()):
-            self._lvm('lvremove', '--yes', f'{self._group}/{name}')
+            self.commands.change('lvremove', '--yes', f'{self._group}/{name}')
 
-    def _snapshots(self) -> list[_Snapshot]:
+    def _snapshots(self) -> list[lvm_report.Snapshot]:
         """All that there are, in LVM's order."""
         found = []
         for record in self._lvs():
             try:
-                if _is_snapshot(record):
-                    found.append(_read(record))
-            except (KeyError, ValueError) as error:
+                if lvm_report.is_snapshot(record):
+                    found.append(lvm_report.snapshot(record))
+            except ValueError as error:
                 LOG.warning('Cannot make sense of %s, an LV of volume group '
                             '%s: %r', record.get('lv_name'), self._group,
                             error)
         return found
 
-    def _lvs(self) -> list[Record]:
-        return self._report('lvs', 'lv', _FIELDS)
-
-    def _report(self, command: str, kind: str,
-                fields: Iterable[str]) -> list[Record]:
-        output = self._lvm(command, *_AS_DATA, '--options',
-                           ','.join(fields), self._group, harmless=True)
-        try:
-            found: list[Record] = json.loads(output)['report'][0][kind]
-        except (ValueError, LookupError, TypeError) as error:
-            LOG.error('%s answers for volume group %s with what it does not '
-                      'promise: %r', command, self._group, error)
-            raise self._in_trouble() from error
-        return found
-
-    def _lvm(self, command: str, *arguments: str,
-             harmless: bool = False) -> str:
-        """As :meth:`_run`.
-
-        :raises ServiceUnavailable: it fails
-        :raises BackendTimeout: it takes too long
-        """
-        try:
-            return self._run(command, *arguments, harmless=harmless)
-        except processes.Stuck as error:
-            raise self._too_slow(command, error) from error
-        except (processutils.ProcessExecutionError, OSError) as error:
-            LOG.error('%s fails for volume group %s: %s', command,
-                      self._group, _words(error))
-            raise self._in_trouble() from error
-
-    def _run(self, command: str, *arguments: str,
-             harmless: bool = False) -> str:
-        # The order is that of the filters of Cinder's rootwrap.
-        environment = ['LC_ALL=C']
-        file = self._options.lvm_conf_file
-        if file and file.lower() != 'none' and os.path.isfile(file):
-            environment.append(f'LVM_SYSTEM_DIR={os.path.dirname(file)}')
-        if self._options.lvm_suppress_fd_warnings:
-            environment.append('LVM_SUPPRESS_FD_WARNINGS=1')
-        return self._runner.run('env', *environment, command, *arguments,
-                                seconds=self._seconds, harmless=harmless)
-
-    def _in_trouble(self) -> exception.ServiceUnavailable:
-        return exception.ServiceUnavailable(
-            _('The volume group of backend %s is in trouble; the log of the '
-              'volume service has what LVM says.') % self.backend)
-
-    def _too_slow(self, command: str,
-                  error: Exception) -> exception.BackendTimeout:
-        LOG.error('%s of volume group %s hangs: %s', command, self._group,
-                  error)
-        return exception.BackendTimeout(
-            host=self.backend, seconds=self._seconds)
+    def _lvs(self) -> list[lvm_report.Record]:
+        return self.commands.report('lvs', 'lv', lvm_report.FIELDS)
 
 
 def _checked(name: str) -> str:
@@ -477,68 +362,11 @@ def _unescaped(name: str) -> str:
     return name[1:] if name.startswith('_' + _RESERVED) else name
 
 
-def _by_name(there: Iterable[_Snapshot],
-             name: str | None) -> _Snapshot | None:
+def _by_name(there: Iterable[lvm_report.Snapshot],
+             name: str | None) -> lvm_report.Snapshot | None:
     return next((found for found in there if found.name == name), None)
 
 
-def _by_uuid(there: Iterable[_Snapshot],
-             identifier: str | None) -> _Snapshot | None:
+def _by_uuid(there: Iterable[lvm_report.Snapshot],
+             identifier: str | None) -> lvm_report.Snapshot | None:
     return next((found for found in there if found.uuid == identifier), None)
-
-
-def _is_snapshot(record: Record) -> bool:
-    # A thin snapshot whose origin was deleted is like any thin volume.
-    return ('snapshot' in record['lv_role'].split(',')
-            and record['origin'] != '')
-
-
-def _read(record: Record) -> _Snapshot:
-    """A snapshot out of what ``lvs`` says.
-
-    :raises ValueError: a number is none
-    :raises KeyError: a field is missing
-    """
-    thick = 'thicksnapshot' in record['lv_role'].split(',')
-    extra_info = {'type': 'thick' if thick else 'thin',
-                  'active': 'yes' if record['lv_active'] else 'no'}
-    if record['data_percent']:
-        extra_info['used_percent'] = record['data_percent']
-    if record['lv_tags']:
-        extra_info['tags'] = record['lv_tags']
-    return _Snapshot(
-        # Hidden ones are in brackets.
-        name=record['lv_name'].strip('[]'), uuid=record['lv_uuid'],
-        origin=record['origin'].strip('[]'),
-        # lv_size is that of the room for what is copied on a write; the
-        # origin_size of a snapshot is as old as itself.
-        size=int(record['origin_size' if thick else 'lv_size']),
-        fault=_fault(record, thick), extra_info=extra_info)
-
-
-def _fault(record: Record, thick: bool) -> str | None:
-    """Why a snapshot cannot be adopted; None: it can.
-
-    What LVM cannot know, of an inactive one say, is no fault.
-    """
-    for field, reason in (
-            ('vg_partial', _('its volume group lacks a physical volume')),
-            ('lv_merging', _('it is being merged into its volume')),
-            ('lv_merge_failed', _('it could not be merged into its volume')),
-            ('lv_snapshot_invalid', _('it is invalid: it had no room left')),
-            ('lv_suspended', _('its device is suspended')),
-            ('lv_allocation_locked', _('it is locked by LVM')),
-            ('lv_active_remotely', _('it is active on another host')),
-            ('lv_device_open', _('it is in use'))):
-        if record[field] == '1':
-            return reason
-    if record['lv_health_status']:
-        return _('its health is "%s"') % record['lv_health_status']
-    if thick and float(record['data_percent'] or 0) >= 100:
-        return _('it has no room left')
-    return None
-
-
-def _words(error: Exception) -> str:
-    """What a command said, in a line."""
-    return ' '.join(str(getattr(error, 'stderr', None) or error).split())

@@ -331,8 +331,8 @@ class Adopter:
             refusal: exception.Invalid | None = (
                 volumes.why_not_snapshottable(volume))
             if refusal is None and owner is not None:
-                refusal = _managed(wanted, owner, snapshots.is_visible(
-                    session, task.context, owner))
+                refusal = exception.ManagedByAnother(
+                    existing_ref=reference.shown(wanted), owner=owner)
             if not snapshots.claim(session, task.snapshot_id):
                 return None
             return _Claim(view, refusal, payload)
@@ -395,7 +395,7 @@ class Adopter:
         LOG.error('Adopting snapshot %s failed (%s): %s', task.snapshot_id,
                   task, reason, exc_info=None if expected else error)
         try:
-            failed, payload = self._make_error(task, reason)
+            failed, payload = self._make_error(task, error, reason)
         except exception.ServiceUnavailable as away:
             LOG.warning('Snapshot %s stays "creating" for now: %s',
                         task.snapshot_id, away)
@@ -404,9 +404,14 @@ class Adopter:
             self._notify(task, 'error', payload)
 
     @engine.retry
-    def _make_error(self, task: Task, reason: str
+    def _make_error(self, task: Task, error: Exception, reason: str
                     ) -> tuple[bool, dict[str, Any] | None]:
         with self._database.writer(task.context) as session:
+            if (isinstance(error, exception.ManagedByAnother)
+                    and not snapshots.is_visible(
+                        session, task.context, error.owner)):
+                reason = _('The reference is invalid: another snapshot '
+                           'manages it already')
             failed = snapshots.make_error(
                 session, task.snapshot_id, _explained(task, reason))
             return failed, self._outcome(session, task)
@@ -462,19 +467,6 @@ class Adopter:
         if payload is not None:
             self._notifier.snapshot(
                 task.context, f'manage_existing_snapshot.{suffix}', payload)
-
-
-def _managed(wanted: base.Reference | None, owner: str,
-             is_visible: bool) -> exception.ManageExistingInvalidReference:
-    """Return the refusal of what another row manages.
-
-    :param owner: the row's id
-    :param is_visible: whether the caller may know it
-    """
-    return exception.ManageExistingInvalidReference(
-        existing_ref=reference.shown(wanted), reason=(
-            _('snapshot %s manages it already') % owner if is_visible
-            else _('another snapshot manages it already')))
 
 
 def _explained(task: Task, reason: str) -> str:

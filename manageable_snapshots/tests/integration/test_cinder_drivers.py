@@ -41,6 +41,7 @@ SHARE = '127.0.0.1:/export'
 
 DRIVERS = '''
 import base64
+import os
 import uuid
 
 from cinder import exception
@@ -91,6 +92,7 @@ class Encoded(Plain, driver.VolumeDriver):
     It lists what it calls "name" and takes that as "source-name". Each of
     its volumes has a nightly and a weekly snapshot from the start, and one
     that cannot be renamed, so that the row says which it is, as of Datera.
+    What is mapped to a host is not safe, and adopted all the same.
     """
 
     held = {}
@@ -107,11 +109,12 @@ class Encoded(Plain, driver.VolumeDriver):
         return [{
             'reference': {'name': name},
             'size': 0.5,
-            'safe_to_manage': name not in managed,
-            'reason_not_safe': name in managed and 'taken' or None,
+            'safe_to_manage': reason is None,
+            'reason_not_safe': reason,
             'cinder_id': managed.get(name),
             'source_reference': {'name': volume},
-        } for volume, names in self.held.items() for name in names]
+        } for volume, names in self.held.items() for name in names
+            for reason in [self._reason(volume, name, managed)]]
 
     def manage_existing_snapshot_get_size(self, snapshot, existing_ref):
         if existing_ref['source-name'] not in self._of(snapshot):
@@ -135,6 +138,13 @@ class Encoded(Plain, driver.VolumeDriver):
 
     def _of(self, snapshot):
         return self.held['vv-' + snapshot.volume.name_id]
+
+    def _reason(self, volume, name, managed):
+        if name in managed:
+            return 'taken'
+        mark = os.path.join(os.path.dirname(__file__), volume)
+        return ('mapped' if name == 'nightly' and os.path.exists(mark)
+                else None)
 
     def _name(self, snapshot):
         return base64.b32encode(uuid.UUID(snapshot.id).bytes).decode()
@@ -380,6 +390,14 @@ class RBDTest(test_cinder.Combination, TestCase):
         self.assertEqual({'source-name': 'only-one'},
                          self.listed()['only-one']['reference'])
 
+    def test_what_the_driver_lists_as_not_safe(self):
+        self.put('a.clone_snap')
+        self.assertEqual('used for clone snap', self.listed()['a.clone_snap'][
+            'reason_not_safe'])
+        self.assertIn('used for clone snap', self.refused(
+            self.volume_id, {'source-name': 'a.clone_snap'}))
+        self.assertEqual({'a.clone_snap'}, self.held())
+
     def test_another_volumes(self):
         self.put('old')
         self.assertIn('not a snapshot of volume', self.refused(
@@ -585,6 +603,32 @@ class EncodedTest(TestCase):
         shown = self.adopted(
             self.volume_id, self.ref('weekly'), name='unheard')
         self.assertEqual({'array': 'north'}, shown['metadata'])
+
+    def map(self):
+        """Have the nightly snapshot be mapped to a host.
+
+        :returns: the file for which the driver looks
+        """
+        mark = os.path.join(self.stack.folder, 'drivers',
+                            f'vv-{self.volume_id}')
+        with open(mark, 'x'):
+            return mark
+
+    def test_what_is_not_safe_is_refused(self):
+        other_id = self.make_volume()
+        ref, others = self.ref('nightly'), {'source-name': 'nightly'}
+        self.map()
+        for wanted in (ref, others):
+            self.assertIn('mapped', self.refused(self.volume_id, wanted))
+        # The other volume's of the same name is safe.
+        self.adopted(other_id, others)
+
+    def test_what_is_safe_again_is_adopted(self):
+        ref = self.ref('nightly')
+        mark = self.map()
+        self.assertIn('mapped', self.refused(self.volume_id, ref))
+        os.remove(mark)
+        self.adopted(self.volume_id, ref)
 
     def test_a_key_that_the_driver_does_not_know(self):
         self.assertIn('source-name', self.refused(

@@ -31,6 +31,22 @@ from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.drivers import lvm_group
 
+#: lines of lvm.conf each of which changes what LVM prints
+SETTINGS = (
+    'report/output_format="basic"', 'report/compact_output=1',
+    'report/compact_output_cols="all"',
+    'report/compact_output_cols="lv_tags,origin,data_percent"',
+    'report/aligned=0', 'report/buffered=0', 'report/headings=0',
+    'report/separator="|"', 'report/list_item_separator=";"',
+    'report/prefixes=1', 'report/columns_as_rows=1',
+    'report/binary_values_as_numeric=0', 'report/mark_hidden_devices=0',
+    'report/lvs_sort="no_such_field"', 'report/lvs_sort="-lv_size"',
+    'report/lvs_cols="no_such_field"',
+    'log/report_command_log=1\nlog/command_log_sort="no_such_field"',
+    'log/verbose=3', 'log/indent=1', 'log/command_names=1',
+    'log/prefix=" -- "', 'global/units="h"', 'global/suffix=1',
+    'global/si_unit_consistency=0', 'global/test=1')
+
 
 class LVMTestCase(base.BaseTestCase):
 
@@ -115,7 +131,8 @@ class TestStates(LVMTestCase):
         merging = 'it is being merged into its volume'
         self.assertEqual(
             {'full': (thick.name, 'it is invalid: it had no room left'),
-             'fine': (thick.name, None), 'open': (thick.name, 'it is in use'),
+             'fine': (thick.name, None),
+             'open': (thick.name, 'snapshot in use'),
              'merging': (thick.name, merging), 'inactive': (thin.name, None),
              'thin-merging': (thin.name, merging)},
             {name: (entry.source_reference['source-name'],
@@ -151,6 +168,128 @@ class TestStates(LVMTestCase):
         self.driver = self.group.driver(volume_group='no-such-group')
         self.assertRaises(exception.ServiceUnavailable, self.scan)
         self.assertIn('"no-such-group" not found', self.log.output)
+
+
+class TestSettings(LVMTestCase):
+    """A list is the same whatever LVM's configuration says of its output."""
+
+    def setUp(self):
+        super().setUp()
+        self.folder = pathlib.Path(
+            self.useFixture(fixtures.TempDir()).path)
+        self.file = self.folder / 'lvm.conf'
+        self.kept = pathlib.Path(
+            os.environ['LVM_SYSTEM_DIR'], 'lvm.conf').read_text()
+        self.driver = self.group.driver(lvm_conf_file=str(self.file))
+
+    def listed(self, settings):
+        self.file.write_text(f'{self.kept}\n{settings}\n')
+        return [(entry.reference, entry) for entry in self.driver.scan([])]
+
+    def test_reports_and_logs(self):
+        volume = self.volume('a', 'b')
+        self.take(volume, 'thick', thin=False)
+        lvm_group.lvm(f'lvchange --addtag x --addtag y {self.group.name}/a')
+        expected = self.listed('')
+        self.assertEqual(['a', 'b', 'thick'], [
+            ref['source-name'] for ref, _entry in expected])
+        self.assertEqual('x,y', expected[0][1].extra_info['tags'])
+        for setting in SETTINGS:
+            self.assertEqual(expected, self.listed(setting), setting)
+        # All the switches that this LVM has.
+        self.assertEqual(expected, self.listed('\n'.join(
+            self.inverted('report') + self.inverted('log'))))
+        (self.folder / 'profile').mkdir()
+        (self.folder / 'profile' / 'others.profile').write_text(
+            'report { compact_output=1 prefixes=1 lvs_sort="-lv_size" }\n'
+            'log { report_command_log=1 }\nglobal { units="h" suffix=1 }\n')
+        self.useFixture(fixtures.EnvironmentVariable(
+            'LVM_COMMAND_PROFILE', 'others'))
+        self.assertEqual(expected, self.listed(''))
+
+    def inverted(self, section):
+        """Lines that set each switch of a section to what it is not."""
+        shown = subprocess.run(
+            ['lvmconfig', '--typeconfig', 'full', section], check=True,
+            capture_output=True, text=True,
+            timeout=lvm_group.PATIENCE).stdout
+        switches = re.findall(r'^\t(\w+)=([01])$', shown, re.M)
+        self.assertNotEqual([], switches)
+        return [f'{section}/{name}={1 - int(value)}'
+                for name, value in switches]
+
+    def test_a_report_that_lvm_refuses_to_make(self):
+        self.volume('a')
+        self.file.write_text(
+            f'{self.kept}\nconfig {{ checks=1 abort_on_errors=1 }}\n'
+            'report { no_such_setting=1 }\n')
+        self.assertRaises(exception.ServiceUnavailable, self.scan)
+        self.assertIn('no_such_setting', self.log.output)
+
+
+class TestLocks(LVMTestCase):
+    """What another host, or another process, holds."""
+
+    def adopt(self, volume, name):
+        row = conformance.snapshot_row(volume)
+        self.driver.manage_existing_snapshot_get_size(row, name)
+        self.driver.manage_existing_snapshot(row, name)
+        self.assertTrue(self.driver.is_adopted(row))
+
+    @contextlib.contextmanager
+    def shared(self):
+        """Have the group be one that takes lvmlockd, which does not run."""
+        folder = pathlib.Path(self.useFixture(fixtures.TempDir()).path)
+        path = folder / 'group'
+        lvm_group.lvm(f'vgchange --activate n {self.group.name}',
+                      f'vgcfgbackup --file {path} {self.group.name}')
+        text = path.read_text()
+        other = path.with_suffix('.shared')
+        other.write_text(text.replace(
+            '\textent_size = ', '\tlock_type = "sanlock"\n'
+            '\tlock_args = "1.0.0:lvmlock"\n\textent_size = ', 1))
+        restore = f'vgcfgrestore --yes --force {self.group.name} --file'
+        lvm_group.lvm(f'{restore} {other}')
+        try:
+            yield folder / 'lvm.conf'
+        finally:
+            lvm_group.lvm(f'{restore} {path}')
+
+    def test_a_group_that_lvmlockd_does_not_lock(self):
+        volume = self.volume('a')
+        with self.shared() as file:
+            self.assertRaises(exception.ServiceUnavailable, self.scan)
+            file.write_text(pathlib.Path(
+                os.environ['LVM_SYSTEM_DIR'], 'lvm.conf').read_text()
+                + '\nglobal/use_lvmlockd=1\n')
+            self.driver = self.group.driver(lvm_conf_file=str(file))
+            entry = self.scan()['a']
+            # Whether it is active elsewhere only lvmlockd knows.
+            self.assertEqual((True, 'unknown'), (
+                entry.safe_to_manage, entry.extra_info['active']))
+            self.assertRaises(exception.ServiceUnavailable, self.adopt,
+                              volume, 'a')
+            self.assertIn('due to failed lock', self.log.output)
+        self.driver = self.group.driver()
+        self.adopt(volume, 'a')
+
+    def test_a_device_that_is_open_for_a_moment(self):
+        volume = self.volume('a', thin=False)
+        device = open(self.group.path('a'), 'rb')
+        self.addCleanup(device.close)
+        report = self.driver.commands.report
+        looks = []
+
+        def look(*args):
+            looks.append(report(*args))
+            device.close()
+            return looks[-1]
+
+        with fixtures.MockPatchObject(self.driver.commands, 'report', look):
+            self.adopt(volume, 'a')
+        self.assertEqual('1', next(
+            record['lv_device_open'] for record in looks[0]
+            if record['lv_name'] == 'a'))
 
 
 class TestData(LVMTestCase):

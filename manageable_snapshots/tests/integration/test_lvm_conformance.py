@@ -33,7 +33,8 @@ class TestThick(conformance.DriverConformance, test_base.BaseTestCase):
 
     names_repeat = False
 
-    steps = ('manageable_snapshots.drivers.lvm.LVMDriver.lvrename',)
+    steps = (
+        'manageable_snapshots.drivers.lvm_commands.Commands.lvrename',)
 
     many = 4
 

@@ -21,18 +21,23 @@ goes over the wire is tested where there is a broker, and in the virtual
 machine that has LVM everything takes its time. The Python is that of a Cinder.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import os
 import shlex
 import subprocess
+import sys
 import unittest
 import uuid
 
 import fixtures
 from oslotest import base
 
+from manageable_snapshots.drivers import lvm_commands
+from manageable_snapshots.drivers import lvm_report
 from manageable_snapshots.tests.drivers import lvm_group
+from manageable_snapshots.tests.integration import cinder
 
 CONF = """
 [DEFAULT]
@@ -165,10 +170,43 @@ class Host:
 
     def listed(self):
         """What there is, by name."""
-        return {
-            entry['reference']['source-name']: entry
-            for entry in self.manager.get_manageable_snapshots(
-                self.context, None, 1000, 0, ['reference'], ['asc'])}
+        return _by_name(self.manager.get_manageable_snapshots(
+            self.context, None, 1000, 0, ['reference'], ['asc']))
+
+    def listed_by_cinder(self):
+        """What Cinder's own driver lists."""
+        return _by_name(self.manager.driver.get_manageable_snapshots(
+            self._objects.SnapshotList.get_by_host(self.context, self._host),
+            None, 1000, 0, ['reference'], ['asc']))
+
+    def clone(self, volume):
+        """Have Cinder's driver clone a volume."""
+        clone = self._objects.Volume(
+            self.context, host=volume.host, size=1, status='creating',
+            project_id=self.context.project_id,
+            user_id=self.context.user_id,
+            volume_type_id=volume.volume_type_id)
+        clone.create()
+        self.manager.driver.create_cloned_volume(clone, volume)
+        return clone
+
+    def backup_snapshot(self, volume):
+        """The snapshot that Cinder takes for the time of a backup."""
+        return self.manager.driver._create_temp_snapshot(
+            self.context, volume)
+
+    def resume(self):
+        """Take up what was put off."""
+        self.manager._started().try_to_resume()
+
+    @property
+    def commands(self):
+        """By which our driver asks LVM."""
+        return self.manager._started()._driver.commands
+
+
+def _by_name(entries):
+    return {entry['reference']['source-name']: entry for entry in entries}
 
 
 def new_folder() -> str:
@@ -272,9 +310,109 @@ class InCinder:
                       snapshot.metadata['manage_error'])
         self.assertEqual(self.old, self.read(self.name))
 
+    def refused(self, name):
+        snapshot = self.host.adopt(self.volume, {'source-name': name})
+        self.assertEqual('error', snapshot.status, name)
+        return snapshot.metadata['manage_error']
+
+    def put_in_use(self):
+        """A context in which there is a snapshot that somebody has open."""
+        self.put(self.volume, f'open-{uuid.uuid4().hex[:8]}')
+        return open(self.group.path(self.name), 'rb')
+
+    def not_safe(self, entries):
+        """Why each snapshot of the volume is not, by name."""
+        return {name: entry['reason_not_safe']
+                for name, entry in entries.items()
+                if entry['source_reference']['source-name']
+                == self.volume.name and not entry['safe_to_manage']}
+
+    def test_what_is_not_safe(self):
+        managed = self.adopted()
+        backup = self.host.backup_snapshot(self.volume)
+        with self.put_in_use(), fixtures.MockPatchObject(
+                lvm_commands, 'OPEN_SECONDS', 1):
+            ours = self.not_safe(self.host.listed())
+            cinders = self.not_safe(self.host.listed_by_cinder())
+            in_use = self.refused(self.name)
+        expected = {f'_{managed.name}': 'already managed',
+                    f'_{backup.name}': 'already managed',
+                    self.name: 'snapshot in use'}
+        self.assertEqual(expected, ours)
+        # Those of thin volumes are no snapshots to Cinder's driver.
+        self.assertEqual({} if self.thin else expected, cinders)
+        self.assertIn('snapshot in use', in_use)
+        self.assertIn(f'{backup.id} manages it already',
+                      self.refused(f'_{backup.name}'))
+
 
 class ThickTest(InCinder, base.BaseTestCase):
-    pass
+
+    def test_the_snapshot_by_which_cinder_clones(self):
+        from cinder.volume import volume_utils
+        copy, seen, refusals = volume_utils.copy_volume, {}, []
+
+        def look(*args, **kwargs):
+            seen.update(self.host.listed())
+            refusals.extend(self.refused(name) for name in seen
+                            if name.startswith('clone-snap-'))
+            return copy(*args, **kwargs)
+
+        with fixtures.MockPatchObject(volume_utils, 'copy_volume', look):
+            clone = self.host.clone(self.volume)
+        entry = seen[f'clone-snap-{clone.id}']
+        self.assertEqual(
+            (False, 'Cinder uses it to clone a volume'),
+            (entry['safe_to_manage'], entry['reason_not_safe']))
+        [refusal] = refusals
+        self.assertIn('to clone a volume', refusal)
+        # What it would not have, had the snapshot another name now.
+        self.assertEqual(self.new, self.read(clone.name))
+        self.assertNotIn(f'clone-snap-{clone.id}', self.host.listed())
+
+    def test_a_rename_that_hangs(self):
+        log = self.useFixture(fixtures.FakeLogger())
+        commands, held = self.host.commands, contextlib.ExitStack()
+        self.addCleanup(held.close)
+        rename = commands._cinders_rename
+
+        def hang(*names):
+            held.enter_context(self.group.locked())
+            # There will be no answer to what is asked next either.
+            commands._seconds = 2
+            return rename(*names)
+
+        snapshot = self.host.snapshot(self.volume)
+        with fixtures.MockPatchObject(commands, '_seconds', 10), (
+                fixtures.MockPatchObject(commands, '_cinders_rename', hang)):
+            self.host.manager.manage_existing_snapshot(
+                self.host.context, snapshot, ref={'source-name': self.name})
+            cinder.wait_for(lambda: 'is put off' in log.output)
+        self.assertEqual('creating', self.host.again(snapshot).status)
+        self.assertIn('lvrename of volume group', log.output)
+        # It comes to its end late.
+        held.close()
+        self.host.resume()
+        cinder.wait_for(
+            lambda: self.host.again(snapshot).status != 'creating')
+        self.assertEqual('available', self.host.again(snapshot).status)
+        self.assertEqual(self.old, self.read(f'_{snapshot.name}'))
+
+    def test_cinders_rootwrap_lets_it_pass(self):
+        from oslo_rootwrap import wrapper
+        filters = wrapper.load_filters([
+            os.path.join(sys.prefix, 'etc', 'cinder', 'rootwrap.d')])
+        folders = ['/usr/sbin', '/sbin', '/usr/bin', '/bin']
+        for options in ([], ['LVM_SYSTEM_DIR=/etc/cinder'],
+                        ['LVM_SUPPRESS_FD_WARNINGS=1'],
+                        ['LVM_SYSTEM_DIR=/etc/cinder',
+                         'LVM_SUPPRESS_FD_WARNINGS=1']):
+            command = ['env', 'LC_ALL=C', *options, 'lvs',
+                       *lvm_report.arguments(lvm_report.FIELDS), 'group']
+            self.assertEqual(
+                command[command.index('lvs') + 1:],
+                wrapper.match_filter(filters, command, folders).get_command(
+                    command, folders)[1:])
 
 
 class ThinTest(InCinder, base.BaseTestCase):
@@ -286,6 +424,11 @@ class OwnTest(InCinder, base.BaseTestCase):
     """With Cinder's driver, which does not look at the origin."""
 
     native = False
+
+    def test_what_is_not_safe(self):
+        with self.put_in_use():
+            self.assertIn('snapshot in use', self.refused(self.name))
+        self.adopted()
 
 
 class NfsTest(base.BaseTestCase):

@@ -21,6 +21,7 @@ import dataclasses
 import functools
 import re
 import sys
+import time
 from typing import Any
 
 from cinder import context as cinder_context
@@ -37,6 +38,9 @@ from manageable_snapshots import reference
 LOG = logging.getLogger(__name__)
 
 _PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
+
+#: how many times as long as a list took it is fresh
+_KEEP_TIMES = 10
 
 #: how often a driver is asked for its list before it counts as failed
 _ATTEMPTS = 5
@@ -55,6 +59,7 @@ class Driver(base.SnapshotDriver):
       the driver is asked.
     - Not every one names its snapshots by ``snapshot_name_template``. So its
       list has the word on whether a snapshot is managed.
+    - Most adopt what they list as not safe. Here that is refused.
 
     :param conf: the configuration
     :param volume_manager: whose driver it is
@@ -65,8 +70,9 @@ class Driver(base.SnapshotDriver):
         super().__init__(conf, volume_manager.configuration.config_group)
         self._manager = volume_manager
         self.NAME = type(volume_manager.driver).__name__
-        #: what the last list had
+        #: what the last list had, and until when that is fresh, monotonic
         self._listed: list[base.BackendSnapshot] = []
+        self._fresh_until = 0.0
         #: what lost_updates is asked for next: references, by the rows' ids
         self._adopted: dict[str, base.Reference] = {}
 
@@ -80,8 +86,7 @@ class Driver(base.SnapshotDriver):
 
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
-        entries = self._with_owners(self._objects(cinder_snapshots))
-        self._listed = list(entries)
+        entries = self._list_anew(self._objects(cinder_snapshots))
         seen = collections.Counter(
             reference.key(entry.reference) for entry in entries)
         for entry in entries:
@@ -143,7 +148,7 @@ class Driver(base.SnapshotDriver):
             self, snapshot: Any, existing_ref: base.Reference) -> int:
         own = self._drivers_own(snapshot, existing_ref)
         method = self._method('manage_existing_snapshot_get_size')
-        self._refuse_anothers(snapshot, own, existing_ref)
+        self._refuse_unsafe(snapshot, own, existing_ref)
         with _refusals(existing_ref):
             return base.check_size(method(
                 snapshot=self._object(snapshot), existing_ref=own))
@@ -200,38 +205,78 @@ class Driver(base.SnapshotDriver):
             entries.append(dataclasses.replace(entry, cinder_id=owner))
         return entries
 
-    def _refuse_anothers(self, snapshot: Any, own: base.Reference,
-                         ref: base.Reference) -> None:
-        """Refuse what the driver's list has for another row or volume.
+    def _list_anew(self, rows: list[Any]) -> list[base.BackendSnapshot]:
+        """Return the driver's whole list, and keep it for adoptions.
+
+        A list that took long is kept for longer, so that adoptions spend
+        little of their time on lists.
+
+        :param rows: as the driver takes them
+        """
+        began = time.monotonic()
+        self._listed = entries = self._with_owners(rows)
+        now = time.monotonic()
+        self._fresh_until = now + max(
+            self.conf.manageable_snapshots.inventory_max_age,
+            _KEEP_TIMES * (now - began))
+        return list(entries)
+
+    def _refuse_unsafe(self, snapshot: Any, own: base.Reference,
+                       ref: base.Reference) -> None:
+        """Refuse what the driver lists as not safe, or as of another volume.
+
+        What is listed as the row's own may be adopted: an adoption that was
+        cut short.
 
         :param own: the reference as the driver takes it
         :param ref: the reference as it was asked for
-        :raises ManageExistingInvalidReference: it is another's
+        :raises ManageExistingInvalidReference: it is another row's or
+            volume's, or is not safe for another reason
         """
         here, elsewhere = self._find(snapshot, own)
         # What becomes a row's gets another name, but stays under its id: a
         # name that was nobody's in a list still is.
-        if (not here or any(entry.cinder_id for entry in here)
-                or 'source-id' in own):
+        if (not here or 'source-id' in own
+                or time.monotonic() > self._fresh_until
+                or any(entry.cinder_id or not entry.safe_to_manage
+                       for entry in here)):
             try:
-                collections.deque(self.scan([]), maxlen=0)
+                self._list_anew(self._objects([]))
             except NotImplementedError:
                 return
             except Exception as error:
                 LOG.warning('%s could not list its snapshots, so that only '
-                            'the name tells whether one is managed: %s',
-                            self.NAME, _shown(error),
+                            'its last list tells whether one is safe to '
+                            'manage: %s', self.NAME, _shown(error),
                             exc_info=exception.is_unexpected(error))
-                return
             here, elsewhere = self._find(snapshot, own)
+        if elsewhere and not here:
+            raise _another_volumes(snapshot, ref)
         owner = next((entry.cinder_id for entry in here
                       if entry.cinder_id not in (None, snapshot.id)), None)
         if owner is not None:
+            raise exception.ManagedByAnother(
+                existing_ref=reference.shown(ref), owner=owner)
+        reason = self._reason_not_safe(snapshot, here)
+        if reason is not None:
             raise exception.ManageExistingInvalidReference(
-                existing_ref=reference.shown(ref),
-                reason=_('snapshot %s manages it already') % owner)
-        if elsewhere and not here:
-            raise _another_volumes(snapshot, ref)
+                existing_ref=reference.shown(ref), reason=reason)
+
+    def _reason_not_safe(self, snapshot: Any,
+                         entries: list[base.BackendSnapshot]) -> str | None:
+        """Return why a row must not adopt what has one of these entries.
+
+        A name may be of several volumes, of which a driver tells with names
+        of its own.
+        """
+        others = [entry for entry in entries if entry.cinder_id is None]
+        of_volume = [entry for entry in others if _source(entry)
+                     and self._is_named(snapshot.volume, _source(entry))]
+        reasons = [
+            None if entry.safe_to_manage else entry.reason_not_safe
+            or _('the driver lists it as not safe to manage')
+            for entry in of_volume or others]
+        return reasons[0] if reasons and all(reasons) else None
 
     def _find(self, snapshot: Any, own: base.Reference
               ) -> tuple[list[base.BackendSnapshot],

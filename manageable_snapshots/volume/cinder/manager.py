@@ -199,8 +199,8 @@ class VolumeManager(cinder_manager.VolumeManager):
         driver = loader.native(
             conf, self.configuration.config_group, type(self.driver))
         if isinstance(driver, lvm.LVMDriver):
-            driver.become_root_by(cinder_utils.get_root_helper(),
-                                  cinder_privsep_lvm.lvrename)
+            driver.commands.become_root_by(
+                cinder_utils.get_root_helper(), cinder_privsep_lvm.lvrename)
         if driver is not None:
             driver.do_setup(context.get_admin_context())
             driver.check_for_setup_error()

@@ -128,7 +128,6 @@ OTHERS = frozenset((
     f'{_API}:_require_snapshottable',
     'manageable_snapshots.volume.adoption:Task.__str__',
     'manageable_snapshots.volume.adoption:_explained',
-    'manageable_snapshots.volume.adoption:_managed',
     f'{_API}:_withdraw_lost',
     f'{_WORKER}.__init__',
     f'{_WORKER}._adopt',

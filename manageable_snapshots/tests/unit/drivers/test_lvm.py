@@ -21,6 +21,7 @@ import json
 import pathlib
 import string
 import threading
+import uuid
 
 import fixtures
 from oslo_concurrency import processutils
@@ -28,13 +29,40 @@ from oslo_utils import units
 from oslotest import base as test_base
 
 from manageable_snapshots.drivers import lvm
+from manageable_snapshots.drivers import lvm_commands
+from manageable_snapshots.drivers import lvm_report
 from manageable_snapshots.drivers import processes
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
 
 STATES = pathlib.Path(__file__).with_name('lvm_states.json')
 
+#: a program that reports of a group without LVs
+NOTHING = 'echo \'{"report": [{"lv": []}]}\'\n'
+
 NOWHERE = 'AAAAAA-AAAA-AAAA-AAAA-AAAA-AAAA-AAAAAA'
+
+# Out of LVM 2.02.187 to 2.03.39, and one that LVM adds to others.
+LOCK_REFUSALS = (
+    'VG vg lock failed: held by other host.',
+    'VG vg lock failed: lock start in progress',
+    'VG vg lock failed: storage errors for sanlock leases',
+    'VG vg lock failed: error -221',
+    'LV locked by other host: vg/a',
+    'LV vg/a lock failed: lockspace is inactive',
+    'LV is already locked with incompatible mode: vg/a',
+    'Locking failed for LV vg/a',
+    'Failed to lock snapshot origin LV vg/volume',
+    'Global lock failed: check that lvmlockd is running.',
+    'Start a lock manager, lvmlockd did not find one running.',
+    'Cannot access VG vg with lock type sanlock that requires lvmlockd.',
+    'LV in VG vg with lock_type dlm requires lvmlockd.',
+    'Cannot access VG vg due to failed lock.',
+    'Skipping volume group vg: lock is held by host 2',
+    'Error locking on node 1: device busy on another node',
+    "Can't get lock for vg.",
+    '/run/lock/lvm/V_vg: flock failed: Resource temporarily unavailable',
+    'Giving up waiting for lock.')
 
 
 class Group:
@@ -51,6 +79,9 @@ class Group:
         self.before = lambda command: None
         self._number = 0
         self._lock = threading.Lock()
+
+    def call(self, function, *arguments, seconds):
+        return function(*arguments)
 
     def run(self, env, *words, seconds, harmless):
         place = next(place for place, word in enumerate(words)
@@ -102,14 +133,14 @@ class Group:
     def add(self, name, size=units.Gi, **fields):
         self._number += 1
         digits = string.ascii_letters
-        record = {field: '0' for field in lvm._FIELDS}
+        record = {field: '0' for field in lvm_report.FIELDS}
         record.update({
             'lv_name': name, 'lv_size': str(size), 'lv_role': 'public',
             'lv_uuid': f'{self._number:06}-aaaa-bbbb-cccc-dddd-eeee-'
                        + digits[:6],
             'lv_layout': 'linear', 'origin': '', 'origin_size': '',
             'lv_active': 'active', 'lv_tags': '', 'data_percent': '',
-            'lv_health_status': ''}, **fields)
+            'lv_health_status': '', 'vg_lock_type': ''}, **fields)
         self.records.append(record)
 
     def snapshot(self, name, origin, **fields):
@@ -120,7 +151,7 @@ class Group:
 
 def new_driver(group, **options):
     driver = conformance.load_driver('disks', 'lvm', **options)
-    driver._runner = group
+    driver.commands._runner = group
     return driver
 
 
@@ -132,7 +163,7 @@ class TestConformance(conformance.DriverConformance, test_base.BaseTestCase):
 
     names_repeat = False
 
-    steps = ('manageable_snapshots.drivers.lvm.LVMDriver.lvrename',
+    steps = ('manageable_snapshots.drivers.lvm_commands.Commands.lvrename',
              'manageable_snapshots.drivers.lvm.LVMDriver._lvs')
 
     def setUp(self):
@@ -221,7 +252,7 @@ class TestListing(LVMTestCase):
     def test_what_cannot_be_adopted_says_why(self):
         self.assertEqual(
             {'full': 'it is invalid: it had no room left',
-             'in-use': 'it is in use',
+             'in-use': 'snapshot in use',
              'merging': 'it is being merged into its volume',
              'thin-active': 'its device is suspended',
              'thin-merging': 'it is being merged into its volume'},
@@ -237,6 +268,7 @@ class TestListing(LVMTestCase):
                 ({'lv_merge_failed': '1'}, 'could not be merged'),
                 ({'lv_allocation_locked': '1'}, 'locked'),
                 ({'lv_active_remotely': '1'}, 'another host'),
+                ({'lv_active': 'unknown'}, 'cannot tell'),
                 ({'data_percent': '100.00'}, 'no room left')):
             before = dict(self.group.find('a'))
             self.group.find('a').update(fields)
@@ -258,6 +290,34 @@ class TestListing(LVMTestCase):
              'tags': 'cinder,k=v'}, states['tagged'].extra_info)
         self.assertEqual({'type': 'thin', 'active': 'no'},
                          states['thin'].extra_info)
+
+    def test_whether_it_is_active(self):
+        self.volume('a')
+        for lock_type, activity in (
+                ('', 'no'), ('none', 'no'), ('clvm', 'no'),
+                ('sanlock', 'unknown'), ('dlm', 'unknown'),
+                ('idm', 'unknown')):
+            for active, expected in (
+                    ('active', 'yes'), ('local exclusive', 'yes'),
+                    ('', activity), ('unknown', 'unknown')):
+                self.group.find('a').update(
+                    lv_active=active, vg_lock_type=lock_type,
+                    lv_active_remotely='-1')
+                (entry,) = self.driver.scan([])
+                self.assertEqual(expected, entry.extra_info['active'])
+                self.assertEqual(active != 'unknown', entry.safe_to_manage)
+
+    def test_what_cinder_clones_by_is_not_adopted(self):
+        name = f'clone-snap-{uuid.uuid4()}'
+        others = ('clone-snap-', 'clone-snap-mine', f'my-{name}', f'{name}-1')
+        volume = self.volume(name, *others)
+        self.assertEqual({name: 'Cinder uses it to clone a volume'}, {
+            entry.reference['source-name']: entry.reason_not_safe
+            for entry in self.driver.scan([]) if not entry.safe_to_manage})
+        message = self.refused(
+            exception.ManageExistingInvalidReference, volume, name)
+        self.assertIn('to clone a volume', message)
+        self.assertIsNotNone(self.group.find(name))
 
     def test_the_pool_is_named_as_the_backend(self):
         self.assertEqual({'disks'}, {
@@ -303,23 +363,53 @@ class TestListing(LVMTestCase):
             self.assertRaises(exception.ServiceUnavailable, list,
                               self.driver.scan([]))
 
-    def test_a_command_that_hangs_ends_in_time(self):
-        self.driver = new_driver(self.group, lvm_command_timeout=1)
-        self.driver._runner = processes.Runner('')
+    def test_a_report_without_a_field_is_an_outage(self):
+        self.volume('a')
+        report = self.group.lvs
+        for field in lvm_report.FIELDS:
+            for change in ({}, {field: None}, {field: 1}):
+                def lvs(*arguments):
+                    (table,) = json.loads(report(*arguments))['report']
+                    for record in table['lv']:
+                        del record[field]
+                        record.update(change)
+                    return json.dumps({'report': [table]})
+
+                self.group.lvs = lvs
+                error = self.assertRaises(exception.ServiceUnavailable, list,
+                                          self.driver.scan([]))
+                self.assertIn(f'the report has no field {field}.', error.msg)
+                self.assertIn('disks', error.msg)
+
+    def script(self, text):
+        """Put a program in the place of lvs."""
         folder = self.useFixture(fixtures.TempDir()).path
         script = pathlib.Path(folder, 'lvs')
-        script.write_text('#!/bin/sh\nexec sleep 600\n')
+        script.write_text(f'#!/bin/sh\ncd {folder}\n{text}')
         script.chmod(0o755)
         self.useFixture(fixtures.EnvironmentVariable(
             'PATH', f'{folder}:/usr/bin:/bin'))
         self.useFixture(fixtures.MockPatchObject(
             processutils.os, 'geteuid', lambda: 0))
+        self.driver.commands._runner = processes.Runner('')
+
+    def test_a_command_that_hangs_ends_in_time(self):
+        self.driver = new_driver(self.group, lvm_command_timeout=1)
+        self.script('exec sleep 600\n')
         error = self.assertRaises(exception.BackendTimeout, list,
                                   self.driver.scan([]))
         self.assertIn('disks', error.msg)
-        script.write_text(
-            '#!/bin/sh\necho \'{"report": [{"lv": []}]}\'\n')
+        self.script(NOTHING)
         self.assertEqual([], list(self.driver.scan([])))
+
+    def test_a_command_that_dies_is_run_once_more(self):
+        for death in ('kill -SEGV $$', 'kill -KILL $$', 'exit 139'):
+            self.script(f'[ -e ran ] || {{ touch ran; {death}; }}\n'
+                        + NOTHING)
+            self.assertEqual([], list(self.driver.scan([])))
+            self.script(death)
+            self.assertRaises(exception.ServiceUnavailable, list,
+                              self.driver.scan([]))
 
 
 class TestCommands(LVMTestCase):
@@ -340,8 +430,8 @@ class TestCommands(LVMTestCase):
              'LVM_SUPPRESS_FD_WARNINGS=1'], self.group.environment)
 
     def test_another_way_to_rename(self):
-        self.driver.become_root_by('doas', self.renamed)
-        self.driver._runner = self.group
+        self.driver.commands.become_root_by('doas', self.renamed)
+        self.driver.commands._runner = self.group
         volume = self.volume('a')
         row = self.adopt(volume, 'a')
         self.assertTrue(self.driver.is_adopted(row))
@@ -537,6 +627,109 @@ class TestAdopting(LVMTestCase):
         self.driver.manage_existing_snapshot(row, 'a')
         self.assertTrue(self.driver.is_adopted(row))
 
+    def test_a_lock_that_lvm_does_not_get_is_waited_for(self):
+        volume = self.volume('a')
+        for words in LOCK_REFUSALS:
+            self.before('lvrename', lambda: self.fail(
+                processutils.ProcessExecutionError(
+                    exit_code=5, stderr=f'  {words}\n')))
+            self.assertRaises(
+                exception.ServiceUnavailable, self.adopt, volume, 'a')
+            self.assertIn(words, self.log.output)
+        self.assertTrue(self.driver.is_adopted(self.adopt(volume, 'a')))
+
+    def test_what_a_lock_has_no_part_in_is_final(self):
+        volume = self.volume('lock')
+        for words in ('Cannot rename locked LV lock',
+                      'Cannot rename internal LV "lock".',
+                      '/dev/block/7:0: read failed',
+                      'Operation prohibited while --readonly is set.'):
+            self.before('lvrename', lambda: self.fail(
+                processutils.ProcessExecutionError(
+                    exit_code=5, stderr='  WARNING: lvmlockd process is not '
+                    f'running.\n  {words}\n')))
+            message = self.refused(
+                exception.ManageExistingInvalidReference, volume, 'lock')
+            self.assertIn('LVM does not rename it', message)
+
+    def test_a_rename_that_dies_is_put_off(self):
+        volume = self.volume('a')
+        for status in (-11, 139):
+            self.before('lvrename', lambda: self.fail(
+                processutils.ProcessExecutionError(exit_code=status)))
+            self.assertRaises(
+                exception.ServiceUnavailable, self.adopt, volume, 'a')
+        self.assertEqual(2, self.count('lvrename'))
+
+    def open_for(self, looks):
+        """Have a process open the snapshot for the next looks at it."""
+        self.useFixture(fixtures.MockPatchObject(lvm_commands, 'PAUSE', 0.01))
+        self.group.find('a')['lv_device_open'] = '1'
+
+        def close(command):
+            if self.count('lvs') == looks:
+                self.group.find('a')['lv_device_open'] = '0'
+
+        self.group.commands.clear()
+        self.group.before = close
+
+    def test_a_device_that_is_open_for_a_moment_is_waited_for(self):
+        volume = self.volume('a')
+        self.open_for(3)
+        row = self.row(volume)
+        self.assertEqual(
+            1, self.driver.manage_existing_snapshot_get_size(row, 'a'))
+        self.open_for(3)
+        self.driver.manage_existing_snapshot(row, 'a')
+        self.assertTrue(self.driver.is_adopted(row))
+
+    def test_a_device_that_stays_open_is_in_use(self):
+        volume = self.volume('a')
+        self.useFixture(fixtures.MockPatchObject(
+            lvm_commands, 'OPEN_SECONDS', 0.2))
+        self.open_for(None)
+        message = self.refused(
+            exception.ManageExistingInvalidReference, volume, 'a')
+        self.assertIn('snapshot in use', message)
+        self.assertEqual(0, self.count('lvrename'))
+        self.assertLess(1, self.count('lvs'))
+
+    def test_a_fault_that_stays_is_not_waited_for(self):
+        volume = self.volume('a')
+        self.group.find('a').update(
+            lv_device_open='1', lv_snapshot_invalid='1')
+        message = self.refused(
+            exception.ManageExistingInvalidReference, volume, 'a')
+        self.assertIn('it is invalid', message)
+        self.assertEqual(1, self.count('lvs'))
+
+    def test_a_rename_in_cinders_way_that_hangs(self):
+        self.driver = new_driver(self.group, lvm_command_timeout=1)
+        released, threads = threading.Event(), []
+        self.addCleanup(released.set)
+
+        def rename(*names):
+            threads.append(threading.current_thread())
+            released.wait(60)
+            self.group.lvrename(*names)
+
+        self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 1))
+        self.driver.commands.become_root_by('', rename)
+        self.driver.commands._runner.run = self.group.run
+        volume = self.volume('a', 'b')
+        row = self.row(volume)
+        for number in range(2):
+            self.assertRaises(
+                exception.BackendTimeout,
+                self.driver.manage_existing_snapshot, row, 'ab'[number])
+            # There is no more than one that hangs.
+            self.assertEqual(1, len(threads))
+        self.assertFalse(self.driver.is_adopted(row))
+        released.set()
+        threads[0].join(30)
+        self.assertTrue(self.driver.is_adopted(row))
+        self.adopt(volume, 'b')
+
     def test_a_rename_that_hangs_is_put_off(self):
         volume = self.volume('a')
         self.before('lvrename', lambda: self.fail(processes.Stuck('60 s')))
@@ -611,6 +804,38 @@ class TestVolumes(LVMTestCase):
             self.driver.delete_snapshot(row)
         self.assertEqual({volume.name, 'b'}, {
             record['lv_name'] for record in self.group.records})
+
+    def test_what_is_open_for_a_moment_is_deleted(self):
+        self.useFixture(fixtures.MockPatchObject(lvm_commands, 'PAUSE', 0.01))
+        volume = self.volume('a')
+        row = self.adopt(volume, 'a')
+        words = [f'  Logical volume g/_{row.name} in use.',
+                 '  device-mapper: remove ioctl failed: '
+                 'Device or resource busy']
+
+        def refuse(command):
+            if command[0] == 'lvremove' and words:
+                raise processutils.ProcessExecutionError(
+                    exit_code=5, stderr=words.pop())
+
+        self.group.before = refuse
+        self.driver.delete_snapshot(row)
+        self.assertIsNone(self.group.find(f'_{row.name}'))
+
+    def test_what_stays_open_is_not_deleted(self):
+        self.useFixture(fixtures.MockPatchObject(
+            lvm_commands, 'OPEN_SECONDS', 0))
+        volume = self.volume('a')
+        row = self.adopt(volume, 'a')
+
+        def refuse(command):
+            if command[0] == 'lvremove':
+                raise processutils.ProcessExecutionError(
+                    exit_code=5, stderr='Logical volume g/a in use.')
+
+        self.group.before = refuse
+        self.assertRaises(exception.ServiceUnavailable,
+                          self.driver.delete_snapshot, row)
 
     def test_another_volumes_snapshot_is_not_deleted(self):
         volume, other = self.volume('a'), self.volume()

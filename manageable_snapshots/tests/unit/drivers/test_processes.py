@@ -14,6 +14,7 @@ from concurrent import futures
 import os
 import signal
 import subprocess
+import threading
 
 import fixtures
 from oslo_concurrency import processutils
@@ -86,6 +87,64 @@ class TestRunner(base.BaseTestCase):
         self.useFixture(fixtures.MockPatchObject(
             subprocess.Popen, 'kill', side_effect=PermissionError))
         self.assertIsNone(self.hang(harmless=True).poll())
+
+    def script(self, text):
+        folder = self.useFixture(fixtures.TempDir()).path
+        path = os.path.join(folder, 'command')
+        with open(path, 'x') as file:
+            file.write(f'#!/bin/sh\ncd {folder}\necho >>ran\n{text}')
+        os.chmod(path, 0o755)
+        return path
+
+    def test_what_dies_is_run_once_more_if_it_does_no_harm(self):
+        for death in ('kill -SEGV $$', 'exit 139'):
+            for harmless, times in ((True, 2), (False, 1)):
+                command = self.script(death)
+                error = self.assertRaises(
+                    processutils.ProcessExecutionError, self.run_command,
+                    command, harmless=harmless)
+                self.assertTrue(processes.died(error))
+                with open(os.path.join(os.path.dirname(command),
+                                       'ran')) as file:
+                    self.assertEqual(times, len(file.readlines()))
+
+    def test_what_fails_is_not_run_once_more(self):
+        for status in (1, 5, 127, 128):
+            command = self.script(f'exit {status}')
+            error = self.assertRaises(
+                processutils.ProcessExecutionError, self.run_command, command)
+            self.assertFalse(processes.died(error))
+            with open(os.path.join(os.path.dirname(command), 'ran')) as file:
+                self.assertEqual(1, len(file.readlines()))
+
+    def test_a_function_is_called(self):
+        self.assertEqual(
+            [1, 2], self.runner.call(lambda *args: [*args], 1, 2, seconds=1))
+
+    def test_what_a_function_raises_is_raised(self):
+        for error in (TimeoutError, processutils.ProcessExecutionError):
+            def fail():
+                raise error
+            self.assertRaises(error, self.runner.call, fail, seconds=1)
+
+    def test_functions_that_hang_count_as_well(self):
+        self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 2))
+        released, threads = threading.Event(), []
+        self.addCleanup(released.set)
+
+        def hang():
+            threads.append(threading.current_thread())
+            released.wait(60)
+
+        for _number in range(2):
+            self.assertRaises(processes.Stuck, self.runner.call, hang,
+                              seconds=0.1)
+        self.assertRaises(processes.Stuck, self.run_command, 'true')
+        self.assertRaises(processes.Stuck, self.runner.call, list, seconds=1)
+        released.set()
+        for thread in threads:
+            thread.join(30)
+        self.assertEqual([], self.runner.call(list, seconds=1))
 
     def test_few_hang_and_when_they_end_it_works_again(self):
         self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 2))
