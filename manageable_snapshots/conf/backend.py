@@ -13,6 +13,7 @@
 """The section of one backend, named in ``enabled_backends``."""
 
 from oslo_config import cfg
+from oslo_config import types
 
 OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -70,6 +71,12 @@ RBD_OPTIONS: list[cfg.Opt] = [
     cfg.IntOpt(
         'rbd_list_threads', default=8, min=1, max=64,
         help='Images that the rbd driver reads at the same time for a list.'),
+    cfg.MultiOpt(
+        'replication_device', item_type=types.Dict(), secret=True,
+        help='Inside Cinder: a Ceph cluster that the backend can fail over '
+             'to, as Cinder\'s RBD driver reads it (backend_id, conf, user). '
+             'The audit looks here for the cluster of a backend that has '
+             'failed over. A service on its own does not fail over.'),
 ]
 
 LVM_OPTIONS: list[cfg.Opt] = [

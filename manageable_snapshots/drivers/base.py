@@ -284,6 +284,13 @@ class SnapshotDriver(abc.ABC):
         self.do_setup(context)
         self.check_for_setup_error()
 
+    def forget(self) -> None:
+        """Drop what is remembered of the storage.
+
+        Called when the backend has failed over: another storage is in its
+        place.
+        """
+
     def scan(self, cinder_snapshots: list[Any]) -> Iterator[BackendSnapshot]:
         """Every snapshot of the backend, once, in any order.
 

@@ -20,6 +20,9 @@ done with librbd, and which snapshots it renames.
 Nothing waits for ever: each request to Ceph ends after ``rbd_op_timeout``, and
 a scan ends with the first that does. The connection mends itself where Ceph
 was away; where Ceph has shut it out, another one is made.
+
+In Cinder, a backend can fail over to another cluster. Each use asks which
+cluster is active; :mod:`.rbd_cluster` has the details.
 """
 
 import collections
@@ -27,6 +30,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import errno
+import functools
 import threading
 import time
 from typing import Any
@@ -38,6 +42,7 @@ from oslo_utils import units
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import encoding
 from manageable_snapshots.drivers import native
+from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots.drivers import rbd_images
 from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
@@ -62,8 +67,18 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
         super().__init__(conf, backend)
         self._options = conf[backend]
         self._seconds: int = self._options.rbd_op_timeout
-        self._connecting = threading.Lock()
-        self._cluster: Any = None
+        self._active: Callable[[], rbd_cluster.Cluster] = functools.partial(
+            rbd_cluster.own, self._options)
+        self._switching = threading.Lock()
+        self._connection = rbd_cluster.Connection(self._active())
+
+    def follow(self, active: Callable[[], rbd_cluster.Cluster]) -> None:
+        """Use the cluster that is active, whichever that is at the time.
+
+        :param active: returns the cluster; called before and after each use.
+            It raises ServiceUnavailable while the backend fails over
+        """
+        self._active = active
 
     def do_setup(self, context: Any) -> None:
         """See to it that there is librbd.
@@ -78,7 +93,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
 
     def check_for_setup_error(self) -> None:
         try:
-            self._connected()
+            self._connected(self._active())
         except rbd_images.rados.Error as error:
             if rbd_images.is_passing(error):
                 raise self._unavailable(error) from error
@@ -280,45 +295,65 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
 
         It is called once more where the connection turns out to be broken.
 
-        :raises ServiceUnavailable: Ceph is away, or does not answer in time
+        :raises ServiceUnavailable: Ceph is away, or does not answer in time;
+            or the backend failed over meanwhile, so that the result is the
+            old cluster's
         """
+        cluster = self._active()
         try:
-            cluster = self._connected()
+            connected = self._connected(cluster)
             try:
-                return threads.call(function, cluster, *args)
+                return threads.call(function, connected, *args)
             except (rbd_images.rados.Error, rbd_images.rbd.Error) as error:
                 if rbd_images.errno_of(error) != errno.ESHUTDOWN:
                     raise
-                self._forget(cluster)
-            return threads.call(function, self._connected(), *args)
+                self._forget(connected)
+            return threads.call(function, self._connected(cluster), *args)
         except (rbd_images.rados.Error, rbd_images.rbd.Error) as error:
             raise self._unavailable(error) from error
+        finally:
+            self._check_still_active(cluster)
 
-    def _connected(self) -> Any:
-        if not self._connecting.acquire(timeout=self._seconds):
+    def _check_still_active(self, cluster: rbd_cluster.Cluster) -> None:
+        if self._active() != cluster:
+            raise exception.ServiceUnavailable(
+                _('Backend %s has just failed over to another cluster.')
+                % self.backend)
+
+    def _connected(self, cluster: rbd_cluster.Cluster) -> Any:
+        with self._switching:
+            if self._connection.cluster != cluster:
+                LOG.info('Backend %(backend)s has failed over: connecting to '
+                         'Ceph cluster %(name)s (%(conf)s).', {
+                             'backend': self.backend, 'name': cluster.name,
+                             'conf': cluster.conf})
+                # The old one is closed when the last thread is done with it.
+                self._connection = rbd_cluster.Connection(cluster)
+            connection = self._connection
+        if not connection.guard.acquire(timeout=self._seconds):
             raise self._unavailable(_('the connection is not there yet'))
         try:
-            if self._cluster is None:
-                self._cluster = threads.call(rbd_images.connect, dict(
-                    rados_id=self._options.rbd_user,
-                    clustername=self._options.rbd_cluster_name,
-                    conffile=self._options.rbd_ceph_conf), {
+            if connection.handle is None:
+                connection.handle = threads.call(rbd_images.connect, dict(
+                    rados_id=cluster.user, clustername=cluster.name,
+                    conffile=cluster.conf), {
                         'rados_osd_op_timeout': self._seconds,
                         'rados_mon_op_timeout': self._seconds,
                         'client_mount_timeout': (
                             self._options.rados_connect_timeout
                             if self._options.rados_connect_timeout > 0
                             else self._seconds)})
-            return self._cluster
+            return connection.handle
         finally:
-            self._connecting.release()
+            connection.guard.release()
 
-    def _forget(self, cluster: Any) -> None:
+    def _forget(self, connected: Any) -> None:
         LOG.warning('Ceph has shut out backend %s, which connects anew.',
                     self.backend)
-        if self._cluster is cluster:
+        connection = self._connection
+        if connection.handle is connected:
             # It is closed when the last thread that uses it has let go.
-            self._cluster = None
+            connection.handle = None
 
     def _misconfigured(self, option: str,
                        reason: str) -> exception.ConfigurationError:

@@ -119,6 +119,11 @@ class Manager:
                     time.monotonic() - self._idle_since >= backlog.HANGING):
                 self._adopter.give_up(task)
 
+    def storage_changed(self) -> None:
+        """Forget what was read: the backend has failed over, or back."""
+        self._driver.forget()
+        self.inventory.forget()
+
     def _fetch_references(self) -> None:
         """Have recorded what the API took for an adoption of Cinder's own.
 

@@ -525,7 +525,7 @@ class TestOutages(RBDTestCase):
         volume = self.volume('snap')
         self.assertEqual(1, len(self.scan()))
         self.pool.ceph('osd', 'blocklist', 'add',
-                       self.driver._cluster.get_addrs())
+                       self.driver._connection.handle.get_addrs())
         row = conformance.snapshot_row(volume)
         with fixtures.Timeout(60, gentle=True):
             while 'connects anew' not in self.log.output:

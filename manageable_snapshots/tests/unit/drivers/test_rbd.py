@@ -13,6 +13,7 @@
 """The rbd driver, on a Ceph in memory."""
 
 import errno
+import functools
 import json
 from unittest import mock
 
@@ -21,6 +22,7 @@ from oslo_utils import units
 from oslotest import base as test_base
 
 from manageable_snapshots.drivers import rbd as driver
+from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots.drivers import rbd_images
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
@@ -118,17 +120,19 @@ class TestSetup(RBDTestCase):
                           rbd_cluster_name='backup')
         self.assertEqual(
             {'rados_id': 'cinder', 'conffile': '/etc/c.conf',
-             'clustername': 'backup'}, made._cluster.names)
+             'clustername': 'backup'}, made._connection.handle.names)
         self.assertEqual(
             {'rados_osd_op_timeout': '3', 'rados_mon_op_timeout': '3',
-             'client_mount_timeout': '3'}, made._cluster.options)
+             'client_mount_timeout': '3'}, made._connection.handle.options)
         made = new_driver(rados_connect_timeout=7)
-        self.assertEqual('7', made._cluster.options['client_mount_timeout'])
+        self.assertEqual('7', made._connection.handle.options[
+            'client_mount_timeout'])
 
     def test_one_connection_is_kept(self):
         self.volume('snap')
         self.scan()
-        self.assertEqual([self.driver._cluster], self.storage.clusters)
+        self.assertEqual([self.driver._connection.handle],
+                         self.storage.clusters)
 
     def test_without_cephs_modules(self):
         with mock.patch.object(rbd_images, 'rbd', None), mock.patch.object(
@@ -165,12 +169,122 @@ class TestSetup(RBDTestCase):
 
     def test_a_connection_that_somebody_else_is_making(self):
         waiting = new_driver(rbd_op_timeout=1)
-        self.assertTrue(waiting._connecting.acquire(timeout=1))
+        self.assertTrue(waiting._connection.guard.acquire(timeout=1))
         error = self.assertRaises(
             exception.ServiceUnavailable, waiting.is_adopted,
             conformance.snapshot_row(conformance.volume_row()))
         self.assertEqual('Ceph is in trouble on backend images: the '
                          'connection is not there yet.', error.msg)
+
+
+class TestFailover(RBDTestCase):
+    """The backend moves to another cluster while the service runs."""
+
+    OLD = rbd_cluster.Cluster('ceph', '/etc/ceph/a.conf', 'cinder')
+    NEW = rbd_cluster.Cluster('b', '/etc/ceph/b.conf', 'other')
+
+    def setUp(self):
+        super().setUp()
+        self.active = self.OLD
+        self.driver.follow(lambda: self.active)
+        self.scan()
+
+    def connected_to(self):
+        names = self.storage.clusters[-1].names
+        return rbd_cluster.Cluster(
+            names['clustername'], names['conffile'], names['rados_id'])
+
+    def test_the_active_cluster_is_used_and_the_old_one_left_alone(self):
+        self.assertEqual(self.OLD, self.connected_to())
+        self.active = self.NEW
+        number = len(self.storage.clusters)
+        self.scan()
+        self.driver.is_adopted(
+            conformance.snapshot_row(conformance.volume_row()))
+        self.assertEqual((self.NEW, number + 1),
+                         (self.connected_to(), len(self.storage.clusters)))
+        self.active = self.OLD
+        self.scan()
+        self.assertEqual(self.OLD, self.connected_to())
+
+    def test_nobody_waits_for_a_connection_to_the_old_cluster(self):
+        self.assertTrue(self.driver._connection.guard.acquire(timeout=1))
+        self.active = self.NEW
+        self.scan()
+        self.assertEqual(self.NEW, self.connected_to())
+
+    def test_nothing_is_asked_while_it_is_undecided(self):
+        volume = self.volume('snap')
+
+        def undecided():
+            raise exception.ServiceUnavailable('Backend x is failing over.')
+
+        self.driver.follow(undecided)
+        number = len(self.storage.clusters)
+        row = conformance.snapshot_row(volume)
+        for ask in (self.scan,
+                    functools.partial(self.driver.is_adopted, row),
+                    functools.partial(
+                        self.driver.manage_existing_snapshot, row,
+                        {'source-name': 'snap'})):
+            self.assertRaises(exception.ServiceUnavailable, ask)
+        self.assertEqual((['snap'], number), (
+            self.names(volume), len(self.storage.clusters)))
+
+    def test_what_the_old_cluster_says_or_does_too_late_does_not_count(self):
+        volume = self.volume('snap')
+        row = conformance.snapshot_row(volume)
+        for outcome in (None, rbd_images.Refused('it is demoted')):
+            def late(*args, outcome=outcome):
+                self.active = self.NEW
+                if outcome is not None:
+                    raise outcome
+
+            self.active = self.OLD
+            with mock.patch.object(rbd_images, 'adopt', late):
+                error = self.assertRaises(
+                    exception.ServiceUnavailable,
+                    self.driver.manage_existing_snapshot, row,
+                    {'source-name': 'snap'})
+            self.assertEqual('Backend images has just failed over to another '
+                             'cluster.', error.msg)
+
+
+class TestReplicationTargets(test_base.BaseTestCase):
+    """Where the audit finds the cluster, as Cinder's driver does."""
+
+    def active(self, target, *devices, **options):
+        made = conformance.load_driver('images', 'rbd', **{
+            'rbd_ceph_conf': '/a.conf', 'replication_device': devices,
+            **options})
+        return rbd_cluster.active(made.conf['images'], 'images', target)
+
+    def test_its_own_before_and_after_a_failback(self):
+        for target in (None, '', 'default'):
+            self.assertEqual(('ceph', '/a.conf', None),
+                             self.active(target, {'backend_id': 'b'}))
+
+    def test_a_target(self):
+        devices = ({'backend_id': 'c', 'conf': '/c.conf'},
+                   {'backend_id': 'b', 'conf': '/b.conf', 'user': 'me'})
+        self.assertEqual(('b', '/b.conf', 'me'), self.active('b', *devices))
+        self.assertEqual(('c', '/c.conf', 'cinder'),
+                         self.active('c', *devices))
+        self.assertEqual(('c', '/c.conf', 'x'),
+                         self.active('c', *devices, rbd_user='x'))
+
+    def test_what_cinder_assumes_of_one_that_says_little(self):
+        self.assertEqual(('b', '/etc/ceph/b.conf', 'cinder'),
+                         self.active('b', {'backend_id': 'b'}))
+
+    def test_one_that_is_not_configured(self):
+        error = self.assertRaises(
+            exception.ConfigurationError, self.active, 'gone',
+            {'backend_id': 'b'})
+        self.assertEqual(
+            'Option replication_device in section [images]: the backend has '
+            'failed over to gone, which no replication_device has as '
+            'backend_id', error.msg)
 
 
 class TestScan(RBDTestCase):
