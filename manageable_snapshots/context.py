@@ -78,6 +78,11 @@ class RequestContext(context.RequestContext):
         values['is_admin'] = True
         return self.from_dict(values, overwrite=False)
 
+    def to_policy_values(self) -> dict[str, Any]:
+        """Return what a policy rule may refer to, as in Cinder."""
+        # A key that is set on oslo.context's own mapping counts as deprecated.
+        return {**super().to_policy_values(), 'is_admin': self.is_admin}
+
     def to_dict(self) -> dict[str, Any]:
         """The context as Cinder puts it on the wire."""
         values = super().to_dict()
@@ -112,6 +117,8 @@ class RequestContext(context.RequestContext):
             request_id=values.get('request_id'),
             global_request_id=values.get('global_request_id'),
             is_admin=bool(values.get('is_admin')),
+            is_admin_project=values.get('is_admin_project', True),
+            system_scope=values.get('system_scope'),
             roles=values.get('roles'),
             auth_token=values.get('auth_token'),
             **kwargs)

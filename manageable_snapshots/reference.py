@@ -124,14 +124,17 @@ def matches(wanted: Mapping[str, str], listed: Mapping[str, str]) -> bool:
     return wanted.items() <= listed.items()
 
 
-def shown(value: Any) -> str:
-    """Foreign input for a message: one line, of a length that one can read."""
+def shown(value: Any, length: int = 255) -> str:
+    """Return foreign input for a message: one line, and not too long.
+
+    :param length: characters, at most
+    """
     try:
         text = (value if isinstance(value, str) and value.isprintable()
                 else repr(value))
     except RecursionError:
         text = '...'
-    return text if len(text) <= 255 else text[:252] + '...'
+    return text if len(text) <= length else text[:length - 3] + '...'
 
 
 def _is_text(text: str) -> bool:

@@ -26,6 +26,7 @@ from oslo_log import log
 from sqlalchemy import orm
 
 from manageable_snapshots.api import backends
+from manageable_snapshots.api import request
 from manageable_snapshots.api import views
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
@@ -39,7 +40,6 @@ from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
 from manageable_snapshots import names
-from manageable_snapshots import policies
 from manageable_snapshots.policies import companions as volume_rules
 from manageable_snapshots.policies import manageable_snapshots as rules
 from manageable_snapshots import reference
@@ -72,28 +72,66 @@ class _TakenUp(Exception):
     """A worker has the snapshot already."""
 
 
+@engine.retry
+def authorize(app: Any, req: request.Request,
+              volume_id: str) -> models.Service:
+    """Return the service of a volume whose snapshots the caller may adopt.
+
+    The checks and their order are Cinder's (release 29): ``API.get``,
+    ``SnapshotManageController.create``, ``API.manage_existing_snapshot`` and
+    ``API._create_snapshot_in_db_validate``.
+
+    :raises NotAuthorized: the caller is neither an administrator nor a
+        member of a project
+    :raises VolumeNotFound: there is none that the caller may see
+    :raises PolicyNotAuthorized: the caller may not adopt or may not create
+        snapshots of the volume
+    :raises ServiceNotFound: the volume is on no known backend
+    :raises ServiceUnavailable: the backend or the database is unavailable
+    :raises InvalidVolume: the volume can have no new snapshot
+    """
+    if not (req.context.is_admin or req.context.project_id):
+        raise exception.NotAuthorized()
+    with app.database.reader(req.context) as session:
+        volume = volumes.get(session, req.context, volume_id)
+        target = objects.fields(objects.volume(
+            volume, volumes.metadata(session, volume_id)))
+        # Credentials are of no use to a rule, and a target may be logged.
+        del target['provider_auth']
+        try:
+            req.authorize(volume_rules.VOLUME_GET, target)
+        except exception.PolicyNotAuthorized:
+            # A caller who may not see it must not learn that it exists.
+            raise exception.VolumeNotFound(volume_id=volume_id) from None
+        req.authorize(rules.MANAGE, target)
+        service = volume.host and backends.ready(
+            session, app.conf, host=hosts.backend(volume.host),
+            cluster=hosts.backend(volume.cluster_name or ''))
+        req.authorize(volume_rules.SNAPSHOT_CREATE, target)
+        _require_snapshottable(volume)
+        return service
+
+
 def accept(app: Any, context: request_context.RequestContext,
-           volume_id: str, ref: reference.Reference, *, name: str | None,
-           description: str | None,
+           service: models.Service, volume_id: str, ref: reference.Reference,
+           *, name: str | None, description: str | None,
            metadata: dict[str, str]) -> dict[str, Any]:
     """Have a snapshot of a volume adopted.
 
-    It will be the requester's project's, whosever the volume is, unless
-    ``snapshot_owner`` says otherwise.
+    It belongs to the caller's project, whatever the volume's project is,
+    unless ``snapshot_owner`` says otherwise.
 
+    :param service: from :func:`authorize`
     :param ref: names the snapshot on the volume's backend
     :returns: the view of the snapshot, which is ``creating``
-    :raises VolumeNotFound: there is none that the requester may see
-    :raises PolicyNotAuthorized: the requester may not adopt
-    :raises ServiceNotFound: the volume is on no known backend
+    :raises VolumeNotFound: the volume has just been deleted
     :raises ServiceUnavailable: the backend, the database or the broker is
-        away; nothing is left of the request
-    :raises InvalidVolume: its status does not allow it
+        unavailable; nothing is left of the request
+    :raises InvalidVolume: its state does not allow it
     :raises ManageExistingAlreadyManaged: the reference is another snapshot's
     :raises QuotaError: the project has no room for it
-    :raises Invalid: it would be the requester's, who has no project
+    :raises Invalid: it would be the caller's, who has no project
     """
-    service = _authorize(app, context, volume_id)
     queue = services.queue(service)
     asked = time.monotonic()
     carries_on = app.volume_client.carries_on(queue)
@@ -106,28 +144,17 @@ def accept(app: Any, context: request_context.RequestContext,
     except Exception:
         if _withdraw(app, context, accepted):
             raise
-    LOG.info('Snapshot %(snapshot)s of volume %(volume)s is to be adopted.',
-             {'snapshot': accepted.view['id'], 'volume': volume_id})
+    LOG.info('Accepted the adoption of %(ref)s of volume %(volume)s on '
+             '%(queue)s as snapshot %(snapshot)s.',
+             {'ref': reference.shown(ref), 'volume': volume_id,
+              'queue': queue, 'snapshot': accepted.view['id']})
     return accepted.view
 
 
-@engine.retry
-def _authorize(app: Any, context: request_context.RequestContext,
-               volume_id: str) -> models.Service:
-    """The service of a volume whose snapshots the requester may adopt."""
-    with app.database.reader(context) as session:
-        volume = volumes.get(session, context, volume_id)
-        target = {'project_id': volume.project_id, 'user_id': volume.user_id}
-        try:
-            policies.authorize(app.enforcer, context,
-                               volume_rules.VOLUME_GET, target)
-        except exception.PolicyNotAuthorized:
-            # Who may not see it does not learn that it is there.
-            raise exception.VolumeNotFound(volume_id=volume_id) from None
-        policies.authorize(app.enforcer, context, rules.MANAGE, target)
-        return backends.ready(
-            session, app.conf, host=hosts.backend(volume.host or ''),
-            cluster=hosts.backend(volume.cluster_name or ''))
+def _require_snapshottable(volume: models.Volume) -> None:
+    reason = volumes.why_not_snapshottable(volume)
+    if reason is not None:
+        raise reason
 
 
 @engine.retry
@@ -142,6 +169,7 @@ def _record(app: Any, context: request_context.RequestContext,
         # With the volume locked, requests for its snapshots come one by one.
         volume = volumes.get(session, context, volume_id, for_update=True)
         owner: Any = volume if is_volumes else context
+        _require_snapshottable(volume)
         backends.check_status(volume, _ADOPTABLE)
         _refuse_managed(app, session, context, service, volume, ref,
                         knows_volumes=carries_on)
@@ -182,6 +210,12 @@ def _refuse_managed(app: Any, session: orm.Session,
         session, [owner] if owner else [], services.queue(service))
     if volume.name_id in managed.values() or (
             managed and not (knows_volumes and 'source-id' in ref)):
+        if any(snapshots.is_visible(session, context, each)
+               for each in managed):
+            raise exception.ManageExistingAlreadyManaged(
+                _('Unable to manage existing snapshot. Snapshot %(ref)s is '
+                  'already managed as %(id)s.') % {
+                      'ref': shown, 'id': ', '.join(managed)})
         raise exception.ManageExistingAlreadyManaged(
             _('Unable to manage existing snapshot. Snapshot %s is already '
               'managed.') % shown)
@@ -213,12 +247,13 @@ def _withdraw(app: Any, context: request_context.RequestContext,
         _undo(app, context, accepted)
     except (_TakenUp, exception.SnapshotNotFound):
         # The message has arrived, only the broker's word for it has not.
-        LOG.info('A worker has heard of snapshot %s after all.', snapshot_id)
+        LOG.info('Snapshot %s reached a worker although the cast failed; not '
+                 'withdrawing it.', snapshot_id)
         return False
     except exception.ServiceUnavailable as error:
-        # The worker looks for rows that it has not heard of.
-        LOG.warning('Snapshot %(id)s cannot be withdrawn, and stays '
-                    'accepted: %(error)s',
+        # The worker looks for rows that no message told it of.
+        LOG.warning('Cannot withdraw snapshot %(id)s, which stays accepted: '
+                    '%(error)s',
                     {'id': snapshot_id, 'error': error})
         return False
     return True

@@ -50,14 +50,15 @@ class Application:
     :param conf: the configuration
     :param database: where the rows are
     :param volume_client: the way to the volume services
-    :param enforcer: from :func:`policies.new_enforcer`
+    :param enforcer: from :func:`policies.new_enforcer`; None: in Cinder,
+        which decides by itself
     :param table: rows of :mod:`manageable_snapshots.api.urls`
     :param max_version: the newest microversion on offer
     """
 
     def __init__(self, conf: cfg.ConfigOpts, database: engine.Database,
                  volume_client: client.VolumeClient,
-                 enforcer: policy.Enforcer, table: Iterable[urls.Row],
+                 enforcer: policy.Enforcer | None, table: Iterable[urls.Row],
                  max_version: microversion.Version = microversion.MAX,
                  ) -> None:
         self.conf = conf
@@ -114,7 +115,12 @@ class Application:
         if '\0' in path or '%00' in req.query_string:
             # No id, name or host has it, and not every database takes it.
             raise exception.Invalid(_('Malformed request url'))
-        req.json = body.read(req, self._max_body, self._max_depth)
+        try:
+            req.json = body.read(req, self._max_body, self._max_depth)
+        except body.Flawed as flaw:
+            if req.method not in body.METHODS:
+                raise
+            req.json, req.flaw = flaw.value, flaw
         project_id = path_args.pop('project_id', None)
         if project_id and project_id != req.context.project_id:
             raise exception.Invalid(_('Malformed request url'))

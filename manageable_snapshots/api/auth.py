@@ -10,9 +10,10 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Who asks: the context of a request, for the applications behind."""
+"""Authentication middleware that builds the context of each request."""
 
 from collections.abc import Iterable
+import functools
 import json
 from typing import Any
 
@@ -29,32 +30,35 @@ _CATALOG_TYPES = ('identity', 'compute', 'object-store', 'image',
 
 
 class NoAuth:
-    """Middleware that believes everyone, and makes administrators of them.
+    """No-auth middleware: every caller is an administrator. For testing only.
 
-    ``X-Auth-Token`` is ``user:project``, as Cinder has it; where it is
-    missing, both are ``admin``.
+    ``X-Auth-Token`` is ``user:project``, as in Cinder. Without it both are
+    ``admin``.
 
-    :param application: what is behind
+    :param application: the application that the request goes to
+    :param enforcer: decides what the caller may do
     """
 
-    def __init__(self, application: Any) -> None:
+    def __init__(self, application: Any, enforcer: policy.Enforcer) -> None:
         self._application = application
+        self._enforcer = enforcer
 
     def __call__(self, environ: dict[str, Any],
                  start_response: Any) -> Iterable[bytes]:
         token = environ.get('HTTP_X_AUTH_TOKEN') or 'admin'
         user_id, _colon, project_id = token.partition(':')
-        environ[request.ENV_CONTEXT] = _context(
+        _set(environ, self._enforcer, _context(
             environ, user_id=user_id, project_id=project_id or user_id,
-            roles=['admin', 'member', 'reader'], is_admin=True)
+            roles=['admin', 'member', 'reader'], is_admin=True))
         return self._application(environ, start_response)
 
 
 class KeystoneContext:
     """Middleware that reads what keystonemiddleware's auth_token has found.
 
-    :param application: what is behind
-    :param enforcer: says who is an administrator
+    :param application: the application that the request goes to
+    :param enforcer: decides what the caller may do, and who is an
+        administrator
     """
 
     def __init__(self, application: Any, enforcer: policy.Enforcer) -> None:
@@ -69,8 +73,15 @@ class KeystoneContext:
         if context.user_id is None:
             return webob.exc.HTTPUnauthorized()(environ, start_response)
         context.is_admin = policies.is_admin(self._enforcer, context)
-        environ[request.ENV_CONTEXT] = context
+        _set(environ, self._enforcer, context)
         return self._application(environ, start_response)
+
+
+def _set(environ: dict[str, Any], enforcer: policy.Enforcer,
+         context: request_context.RequestContext) -> None:
+    environ[request.ENV_CONTEXT] = context
+    environ[request.ENV_MAY] = functools.partial(
+        policies.may, enforcer, context)
 
 
 def _context(environ: dict[str, Any],

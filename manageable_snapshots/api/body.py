@@ -24,7 +24,18 @@ from manageable_snapshots.i18n import _
 
 _CONTENT_TYPES = ('application/json',
                   'application/vnd.openstack.volume+json')
-_METHODS = ('POST', 'PUT', 'PATCH')
+
+#: methods whose requests have a body
+METHODS = ('POST', 'PUT', 'PATCH')
+
+
+class Flawed(exception.MalformedRequestBody):
+    """A body that is JSON, but that no handler may work with.
+
+    :ivar value: the parsed body
+    """
+
+    value: Any = None
 
 
 def check_length(req: request.Request, max_size: int) -> None:
@@ -47,19 +58,19 @@ def read(req: request.Request, max_size: int, max_depth: int) -> Any:
     :returns: :data:`request.NO_BODY` where there is none
     :raises webob.exc.HTTPRequestEntityTooLarge: it has more bytes
     :raises UnsupportedContentType: it does not claim to be JSON
-    :raises MalformedRequestBody: it is not JSON, or is deeper, or no
-        database can hold it
+    :raises MalformedRequestBody: it is not JSON
+    :raises Flawed: as :func:`parse`
     """
     data = _bytes(req, max_size)
     if not data:
         return request.NO_BODY
-    if 'Content-Type' not in req.headers and req.method not in _METHODS:
+    if 'Content-Type' not in req.headers and req.method not in METHODS:
         # Nothing says that it is meant for us; Cinder does not look at it.
         return request.NO_BODY
     if req.content_type not in _CONTENT_TYPES:
         raise exception.UnsupportedContentType()
     value = parse(data, max_depth)
-    if req.method not in _METHODS:
+    if req.method not in METHODS:
         raise exception.Invalid(_(
             'The server could not comply with the request since it is '
             'either malformed or otherwise incorrect.'))
@@ -71,17 +82,32 @@ def parse(data: bytes, max_depth: int) -> Any:
 
     ``NaN`` and its like pass as Python has them, for the schema to refuse.
 
-    :raises MalformedRequestBody: it is not that
+    :param max_depth: levels of objects and lists
+    :raises MalformedRequestBody: it is not JSON
+    :raises Flawed: it is JSON that repeats a name, is nested more deeply, or
+        has a string that no database can hold
     """
+    repeated: list[str] = []
+
+    def to_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            repeated.append(_('Malformed request body: a name is repeated.'))
+        return value
+
     try:
-        value = json.loads(data.decode(), object_pairs_hook=_object)
+        value = json.loads(data.decode(), object_pairs_hook=to_object)
     except (ValueError, RecursionError):
         raise exception.MalformedRequestBody() from None
-    _check(value, max_depth)
+    reason = _flaw(value, max_depth) or next(iter(repeated), None)
+    if reason:
+        flawed = Flawed(reason)
+        flawed.value = value
+        raise flawed
     return value
 
 
-def _check(value: Any, max_depth: int) -> None:
+def _flaw(value: Any, max_depth: int) -> str | None:
     # A loop, since a recursion would be one more limit.
     level = [value]
     while level:
@@ -93,14 +119,13 @@ def _check(value: Any, max_depth: int) -> None:
             elif isinstance(item, list):
                 below.extend(item)
             elif isinstance(item, str) and not _is_text(item):
-                raise exception.MalformedRequestBody(
-                    _('Malformed request body: a string has a character '
-                      'that no text can have.'))
+                return _('Malformed request body: a string has a character '
+                         'that no text can have.')
             if max_depth == 0 and isinstance(item, (dict, list)):
-                raise exception.MalformedRequestBody(
-                    _('Malformed request body: it is nested too deeply.'))
+                return _('Malformed request body: it is nested too deeply.')
         level = below
         max_depth -= 1
+    return None
 
 
 def _bytes(req: request.Request, max_size: int) -> bytes:
@@ -116,13 +141,6 @@ def _bytes(req: request.Request, max_size: int) -> bytes:
         # The client has gone, or sent less than it promised.
         raise exception.MalformedRequestBody() from None
     return b''.join(chunks)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        raise ValueError('a name is repeated')
-    return value
 
 
 def _is_text(text: str) -> bool:

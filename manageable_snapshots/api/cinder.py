@@ -13,12 +13,15 @@
 """The extension inside ``cinder-api``: a paste filter before ``apiv3``.
 
 It answers the extension's URLs and hands on every other request as it came.
-Who asks, Cinder's own filters before this one have found out. Nothing of
-Cinder is imported: its configuration is oslo.config's, its context is a dict,
-and its newest microversion is what it says when asked.
+Cinder's own filters before this one have authenticated the caller, and
+Cinder's context decides what the caller may do: it knows all of Cinder's
+rules, and the whole token. Nothing of Cinder is imported: its configuration
+is oslo.config's, its context is in the request, and its newest microversion
+is what it answers when asked.
 """
 
 from collections.abc import Iterable
+import functools
 import json
 from typing import Any
 
@@ -34,7 +37,7 @@ from manageable_snapshots import context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import schema
 from manageable_snapshots import exception
-from manageable_snapshots import policies
+from manageable_snapshots.policies import manageable_snapshots as rules
 from manageable_snapshots.rpc import client
 from manageable_snapshots.rpc import transport
 from manageable_snapshots import starting
@@ -81,8 +84,10 @@ class Filter:
         if ours is None:
             unavailable = responses.error(exception.ServiceUnavailable())
             return unavailable(environ, start_response)
+        caller = environ[_CINDER_CONTEXT]
         environ[request.ENV_CONTEXT] = context.RequestContext.from_dict(
-            environ[_CINDER_CONTEXT].to_dict())
+            caller.to_dict())
+        environ[request.ENV_MAY] = functools.partial(_may, caller)
         return ours(environ, start_response)
 
     def _start(self, environ: dict[str, Any]) -> app.Application:
@@ -92,8 +97,21 @@ class Filter:
         return app.Application(
             conf, database,
             client.VolumeClient(conf, transport.get_transport(conf)),
-            policies.new_enforcer(conf), urls.MANAGEABLE_SNAPSHOTS,
+            None, urls.MANAGEABLE_SNAPSHOTS,
             _newest_version(self._application, environ))
+
+
+def _may(caller: Any, rule: str, target: dict[str, Any] | None) -> bool:
+    """Ask Cinder whether its policy allows the caller what a rule guards.
+
+    Cinder lists for administrators only, whatever the policy says: its
+    ``db.snapshot_get_all`` requires an administrator's context (release 29).
+
+    :param caller: Cinder's context
+    """
+    if rule == rules.LIST_MANAGEABLE and not caller.is_admin:
+        return False
+    return bool(caller.authorize(rule, target, fatal=False))
 
 
 def _newest_version(application: Any,

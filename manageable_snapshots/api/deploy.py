@@ -151,7 +151,8 @@ def auth_factory(loader: Any, global_conf: dict[str, str],
 def noauth_factory(global_conf: dict[str, str],
                    **local_conf: str) -> Filter:
     """Paste's filter factory of :class:`auth.NoAuth`."""
-    return auth.NoAuth
+    enforcer = _parts.get().enforcer
+    return lambda application: auth.NoAuth(application, enforcer)
 
 
 def keystone_context_factory(global_conf: dict[str, str],

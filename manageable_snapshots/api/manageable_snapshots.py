@@ -31,7 +31,6 @@ from manageable_snapshots.db import engine
 from manageable_snapshots.db import services
 from manageable_snapshots.db import volumes
 from manageable_snapshots import hosts
-from manageable_snapshots import policies
 from manageable_snapshots.policies import manageable_snapshots as rules
 from manageable_snapshots import reference
 
@@ -48,11 +47,15 @@ def detail(app: Any, req: request.Request) -> dict[str, Any]:
 
 def create(app: Any, req: request.Request) -> webob.Response:
     """POST: adopt a snapshot, which is not done yet when this answers."""
-    wanted = validation.body(req, schemas.ADOPT)['snapshot']
+    wanted = validation.body(
+        req, schemas.ADOPT, may_be_flawed=True)['snapshot']
+    volume_id = wanted['volume_id']
+    service = adoption.authorize(app, req, volume_id)
+    # What Cinder lets pass is refused to those only who may adopt.
+    validation.require_sound(req)
     snapshot = adoption.accept(
-        app, req.context, wanted['volume_id'],
-        reference.parse(wanted['ref']), name=wanted.get('name'),
-        description=wanted.get('description'),
+        app, req.context, service, volume_id, reference.parse(wanted['ref']),
+        name=wanted.get('name'), description=wanted.get('description'),
         metadata=wanted.get('metadata') or {})
     return responses.accepted({'snapshot': snapshot})
 
@@ -60,7 +63,7 @@ def create(app: Any, req: request.Request) -> webob.Response:
 def _list(app: Any, req: request.Request,
           view: Callable[[Mapping[str, Any]], dict[str, Any]],
           ) -> dict[str, Any]:
-    policies.authorize(app.enforcer, req.context, rules.LIST_MANAGEABLE)
+    req.authorize(rules.LIST_MANAGEABLE)
     wanted = query.parse(req, app.conf.osapi_max_limit)
     queue, filters = _look_up(app, req, wanted)
     page = app.volume_client.get_manageable_snapshots(

@@ -42,6 +42,16 @@ def to_string(version: Version) -> str:
     return '%d.%d' % version
 
 
+def is_legacy(version: Version) -> bool:
+    """Return whether an answer leaves out the headers of microversions.
+
+    It does for the endpoints before microversions, 1.0 and 2.0. Cinder
+    (release 29, ``_is_legacy_endpoint``) tells them by these characters, so
+    that it leaves them out for 11.0 as well.
+    """
+    return to_string(version).endswith(('1.0', '2.0'))
+
+
 def negotiate(req: request.Request, newest: Version) -> None:
     """Settle ``req.api_version``: what the header says, or the oldest.
 

@@ -17,9 +17,14 @@ from typing import Any
 import webob
 
 from manageable_snapshots import context
+from manageable_snapshots import exception
 
 #: where the authentication leaves the context in the WSGI environment
 ENV_CONTEXT = 'manageable_snapshots.context'
+
+#: where there is a function ``(rule, target) -> bool`` that decides by the
+#: policy whether the caller may do something
+ENV_MAY = 'manageable_snapshots.may'
 
 UNSETTLED = (0, 0)
 
@@ -32,14 +37,29 @@ class Request(webob.Request):
 
     :ivar api_version: the microversion that is spoken, ``(3, N)``;
         :data:`UNSETTLED` before it is known
-    :ivar json: the body, parsed and within its limits, or :data:`NO_BODY`;
-        a handler reads it through :func:`validation.body`
+    :ivar json: the parsed body, or :data:`NO_BODY`; a handler reads it
+        through :func:`validation.body`
+    :ivar flaw: why the body is refused although it could be parsed; None:
+        it is sound
     """
 
     api_version: tuple[int, int] = UNSETTLED
     json: Any = NO_BODY
+    flaw: exception.MalformedRequestBody | None = None
 
     @property
     def context(self) -> context.RequestContext:
-        """Who asks."""
+        """The context of the caller."""
         return self.environ[ENV_CONTEXT]
+
+    def authorize(self, rule: str,
+                  target: dict[str, Any] | None = None) -> None:
+        """Raise unless the policy allows the caller what a rule guards.
+
+        :param rule: the rule's name
+        :param target: fields of the resource that the rule may refer to;
+            None: the caller's own ``project_id`` and ``user_id``
+        :raises PolicyNotAuthorized: the policy refuses
+        """
+        if not self.environ[ENV_MAY](rule, target):
+            raise exception.PolicyNotAuthorized(action=rule)

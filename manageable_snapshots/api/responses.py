@@ -93,7 +93,8 @@ def error(raised: Exception) -> webob.Response:
 
 def complete(req: request.Request, response: webob.Response) -> None:
     """Add the headers that every answer carries."""
-    if req.api_version != request.UNSETTLED:
+    if (req.api_version != request.UNSETTLED
+            and not microversion.is_legacy(req.api_version)):
         response.headers[microversion.HEADER] = '%s %s' % (
             microversion.SERVICE_TYPE,
             microversion.to_string(req.api_version))

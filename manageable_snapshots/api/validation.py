@@ -68,18 +68,37 @@ def compile(schema: dict[str, Any]) -> Any:
     return _Validator(schema, format_checker=_formats)
 
 
-def body(req: request.Request, schema: Any) -> dict[str, Any]:
-    """The request's body, which fits the schema.
+def body(req: request.Request, schema: Any, *,
+         may_be_flawed: bool = False) -> dict[str, Any]:
+    """Return the request's body, which fits the schema.
 
     :param schema: from :func:`compile`
+    :param may_be_flawed: the handler authorizes the caller first, and calls
+        :func:`require_sound` then: Cinder does not know these flaws
     :raises MalformedRequestBody: there is no body
     :raises ValidationError: it does not fit
     """
     if req.json is request.NO_BODY:
         raise exception.MalformedRequestBody()
-    for error in schema.iter_errors(req.json):
-        raise exception.ValidationError(detail=_describe(error))
+    if not may_be_flawed:
+        require_sound(req)
+    try:
+        for error in schema.iter_errors(req.json):
+            raise exception.ValidationError(detail=_describe(error))
+    except RecursionError:
+        # Of a flawed one, which is nested too deeply to be shown.
+        require_sound(req)
+        raise
     return req.json
+
+
+def require_sound(req: request.Request) -> None:
+    """Raise unless the body may be worked with.
+
+    :raises MalformedRequestBody: it is flawed
+    """
+    if req.flaw is not None:
+        raise req.flaw
 
 
 def _describe(error: jsonschema.ValidationError) -> str:

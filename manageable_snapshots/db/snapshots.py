@@ -87,6 +87,17 @@ def get(session: orm.Session, context: request_context.RequestContext,
     return snapshot
 
 
+def is_visible(session: orm.Session,
+               context: request_context.RequestContext,
+               snapshot_id: str) -> bool:
+    """Return whether :func:`get` finds a snapshot."""
+    try:
+        get(session, context, snapshot_id)
+    except exception.SnapshotNotFound:
+        return False
+    return True
+
+
 def list_snapshots(session: orm.Session,
                    context: request_context.RequestContext, *,
                    all_projects: bool = False,
@@ -341,7 +352,7 @@ def make_available(session: orm.Session, snapshot_id: str, *,
     """Turn a row that is ``creating`` to ``available``.
 
     :param display_name: for one that its user gave none
-    :param metadata: to add to the user's
+    :param metadata: to add to the user's; a key without a value is left out
     :param columns: what else to change: ``provider_id`` and the like of the
         driver, or ``volume_size``
     :returns: False where it is not ``creating`` any more, or is no more
@@ -357,8 +368,9 @@ def make_available(session: orm.Session, snapshot_id: str, *,
                             models.Snapshot.display_name == ''),
                      display_name=_fitting(display_name))
     for key, value in (metadata or {}).items():
-        _set_metadata(session, snapshot_id, _fitting(key),
-                      _fitting(str(value)))
+        if value is not None:
+            _set_metadata(session, snapshot_id, _fitting(key),
+                          _fitting(str(value)))
     return True
 
 

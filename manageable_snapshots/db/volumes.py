@@ -26,6 +26,10 @@ from manageable_snapshots.db import query
 from manageable_snapshots.db import volume_types
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
+from manageable_snapshots.i18n import _
+
+#: ``migration_status`` of a volume that no migration is at work on
+_NOT_MIGRATING = (None, 'deleting', 'error', 'success')
 
 
 def get(session: orm.Session, context: request_context.RequestContext,
@@ -46,6 +50,33 @@ def get(session: orm.Session, context: request_context.RequestContext,
             context.is_admin or volume.project_id == context.project_id):
         raise exception.VolumeNotFound(volume_id=volume_id)
     return volume
+
+
+def why_not_snapshottable(
+        volume: models.Volume) -> exception.InvalidVolume | None:
+    """Return why a volume can have no new snapshot; None: it can.
+
+    The same rules, in the same order and words, as in Cinder's
+    ``API._create_snapshot_in_db_validate`` (release 29). Whether the volume
+    is busy with something else is not among them.
+    """
+    status = volume.status or ''
+    if not volume.host:
+        reason = _('The snapshot cannot be created because volume has not '
+                   'been scheduled to any host.')
+    elif status == 'maintenance':
+        reason = _('The snapshot cannot be created when the volume is in '
+                   'maintenance mode.')
+    elif volume.migration_status not in _NOT_MIGRATING:
+        reason = _('Snapshot cannot be created while volume is migrating.')
+    elif status == 'error':
+        reason = _('The snapshot cannot be created when the volume is in '
+                   'error status.')
+    elif status.startswith('replica_'):
+        reason = _('Snapshot of secondary replica is not allowed.')
+    else:
+        return None
+    return exception.InvalidVolume(reason=reason)
 
 
 def list_volumes(session: orm.Session,

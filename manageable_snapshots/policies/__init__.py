@@ -77,35 +77,35 @@ def get_enforcer() -> policy.Enforcer:
     return new_enforcer(configuration.load(known))
 
 
-def authorize(enforcer: policy.Enforcer,
-              context: oslo_context.RequestContext, rule: str,
-              target: dict[str, Any] | None = None) -> None:
-    """Let a request go on, or not.
+def may(enforcer: policy.Enforcer, context: oslo_context.RequestContext,
+        rule: str, target: dict[str, Any] | None = None) -> bool:
+    """Return whether the policy allows the caller what a rule guards.
 
-    :param rule: its name
-    :param target: what the rule looks at (``project_id``, ``user_id``) of
-        the thing that is asked for; None: the requester's own
-    :raises PolicyNotAuthorized: the rule says no
+    :param rule: the rule's name
+    :param target: fields of the resource that the rule may refer to; None:
+        the caller's own ``project_id`` and ``user_id``
     """
     if target is None:
         target = {'project_id': context.project_id,
                   'user_id': context.user_id}
-    try:
-        enforcer.authorize(rule, target, _credentials(context),
-                           do_raise=True, exc=exception.PolicyNotAuthorized,
-                           action=rule)
-    except policy.InvalidScope:
-        raise exception.PolicyNotAuthorized(action=rule) from None
+    return bool(enforcer.authorize(rule, target, context))
+
+
+def authorize(enforcer: policy.Enforcer,
+              context: oslo_context.RequestContext, rule: str,
+              target: dict[str, Any] | None = None) -> None:
+    """Raise unless the policy allows the caller what a rule guards.
+
+    :param rule: as for :func:`may`
+    :param target: likewise
+    :raises PolicyNotAuthorized: the policy refuses
+    """
+    if not may(enforcer, context, rule, target):
+        raise exception.PolicyNotAuthorized(action=rule)
 
 
 def is_admin(enforcer: policy.Enforcer,
              context: oslo_context.RequestContext) -> bool:
-    """Whether a requester is an administrator, by ``context_is_admin``."""
-    values = _credentials(context)
-    return bool(enforcer.authorize(base.CONTEXT_IS_ADMIN, values, values))
-
-
-def _credentials(context: oslo_context.RequestContext) -> dict[str, Any]:
-    values = dict(context.to_policy_values())
-    values['is_admin'] = context.is_admin
-    return values
+    """Return whether the caller is an administrator (context_is_admin)."""
+    return may(enforcer, context, base.CONTEXT_IS_ADMIN,
+               dict(context.to_policy_values()))

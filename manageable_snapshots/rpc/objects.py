@@ -116,6 +116,11 @@ def manageable_snapshots(
         for entry in entries]
 
 
+def fields(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of an object that this module has made."""
+    return value[f'{_PREFIX}data']
+
+
 def plain(value: Any) -> Any:
     """What is inside of objects, however deep; all else as it is.
 

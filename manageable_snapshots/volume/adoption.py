@@ -65,6 +65,9 @@ from manageable_snapshots.volume import updates as updates_of_driver
 
 LOG = logging.getLogger(__name__)
 
+#: characters of a reference in a reason, which has 255 in all
+_SHORT = 100
+
 #: the row stays ``creating`` then, and is taken up again
 _AWAY = (exception.ServiceUnavailable, exception.BackendTimeout)
 
@@ -86,18 +89,24 @@ class Task:
     ref: Any
     made_at: datetime.datetime
 
+    def __str__(self) -> str:
+        """Say in a log line what is adopted."""
+        ref = ('a lost reference' if self.ref is None
+               else reference.shown(self.ref))
+        return f'{ref} of volume {self.volume_id}'
+
 
 @dataclasses.dataclass(frozen=True)
 class _Claim:
     """What there was to know when a row was claimed.
 
     :ivar view: the row as it was before
-    :ivar owner: the row that manages what is asked for, if any
+    :ivar refusal: why it must not be adopted, unless that is done already
     :ivar payload: of the notification; None: there is none to send
     """
 
     view: rows.Row
-    owner: str | None
+    refusal: exception.Invalid | None
     payload: dict[str, Any] | None
 
 
@@ -141,8 +150,9 @@ class Adopter:
         with self._database.writer(context) as session:
             snapshot = self._creating(session, context, snapshot_id)
             if snapshot is None:
-                LOG.info('Snapshot %s is not waiting to be adopted; leaving '
-                         'it alone.', snapshot_id)
+                LOG.info('Snapshot %s is not being adopted; ignoring the '
+                         'message about %s.', snapshot_id,
+                         reference.shown(ref))
                 return None
             context.require_right_to(snapshot.project_id)
             if ref is not None and snapshots.recorded_reference(
@@ -161,8 +171,8 @@ class Adopter:
         except Exception as error:
             failure = error
         if isinstance(failure, _AWAY):
-            LOG.warning('Adopting snapshot %s is put off: %s',
-                        task.snapshot_id, failure)
+            LOG.warning('Adopting snapshot %s is put off (%s): %s',
+                        task.snapshot_id, task, failure)
             self.give_up(task)
         else:
             self._fail(task, failure)
@@ -188,8 +198,8 @@ class Adopter:
                         task.snapshot_id, away)
             return
         if given_up:
-            LOG.error('Adopting snapshot %s failed: %s', task.snapshot_id,
-                      reason)
+            LOG.error('Adopting snapshot %s failed (%s): %s',
+                      task.snapshot_id, task, reason)
             self._notify(task, 'error', payload)
 
     def _adopt(self, task: Task) -> None:
@@ -210,8 +220,8 @@ class Adopter:
                 task, wanted, None if wanted is None else owners.candidate(
                     self._conf, self._driver, wanted))
             if claim is None:
-                LOG.info('Snapshot %s is not waiting to be adopted any '
-                         'more.', task.snapshot_id)
+                LOG.info('Snapshot %s is not being adopted any more.',
+                         task.snapshot_id)
                 return
             view = claim.view
             self._notify(task, 'start', claim.payload)
@@ -219,17 +229,16 @@ class Adopter:
                 self._driver.NAME, task.snapshot_id,
                 self._on_backend(task, claim, wanted)))
             if not finished:
-                LOG.error('Snapshot %s was adopted on the backend as %s, but '
-                          'its row was changed meanwhile.', view.id,
-                          view.name)
+                LOG.error('Snapshot %s was adopted on the backend as %s '
+                          '(%s), but its row was changed meanwhile.',
+                          view.id, view.name, task)
                 return
         if wanted is None:
             self._inventory.changed()
         else:
             self._inventory.adopted(wanted, view.volume_name, view.id)
         self._notify(task, 'end', payload)
-        LOG.info('Snapshot %s of volume %s is adopted.', view.id,
-                 view.volume_id)
+        LOG.info('Snapshot %s is adopted (%s).', view.id, task)
 
     def _on_backend(self, task: Task, claim: _Claim,
                     wanted: base.Reference | None) -> dict[str, Any] | None:
@@ -245,10 +254,8 @@ class Adopter:
         if wanted is None:
             raise exception.InvalidInput(reason=_(
                 'the reference is lost: it was too long to be recorded'))
-        if claim.owner is not None:
-            raise exception.ManageExistingInvalidReference(
-                existing_ref=reference.shown(wanted),
-                reason=_('snapshot %s manages it already') % claim.owner)
+        if claim.refusal is not None:
+            raise claim.refusal
         # A driver that cannot say may have adopted it.
         with (contextlib.nullcontext() if adopted is None
               else self._before_the_rename(task)):
@@ -289,8 +296,9 @@ class Adopter:
             # The answer may have been lost after the deed was done.
             if not self._driver.is_adopted(view):
                 raise
-            LOG.warning('The driver reported a failure of adopting snapshot '
-                        '%s, which is adopted.', view.id, exc_info=True)
+            LOG.warning('The driver reported a failure to adopt %s as '
+                        'snapshot %s, which is adopted.',
+                        reference.shown(wanted), view.id, exc_info=True)
             return self._driver.lost_updates(view)
 
     @engine.retry
@@ -316,9 +324,14 @@ class Adopter:
                 session, self._conf, self._driver, self._queue, [asked_for],
                 [candidate])
             payload = self._payload(session, snapshot, volume)
+            refusal: exception.Invalid | None = (
+                volumes.why_not_snapshottable(volume))
+            if refusal is None and owner is not None:
+                refusal = _managed(wanted, owner, snapshots.is_visible(
+                    session, task.context, owner))
             if not snapshots.claim(session, task.snapshot_id):
                 return None
-            return _Claim(view, owner, payload)
+            return _Claim(view, refusal, payload)
 
     @engine.retry
     def _resize(self, task: Task, size: int) -> None:
@@ -366,7 +379,8 @@ class Adopter:
         with self._database.writer(task.context) as session:
             if is_asking:
                 snapshots.put_off(session, task.snapshot_id)
-            if not snapshots.give_up(session, task.snapshot_id, reason):
+            if not snapshots.give_up(
+                    session, task.snapshot_id, _explained(task, reason)):
                 return False, None
             return True, self._outcome(session, task)
 
@@ -374,8 +388,8 @@ class Adopter:
         reason = self._reason(error)
         expected = isinstance(error, (
             exception.ManageableSnapshotsException, NotImplementedError))
-        LOG.error('Adopting snapshot %s failed: %s', task.snapshot_id,
-                  reason, exc_info=None if expected else error)
+        LOG.error('Adopting snapshot %s failed (%s): %s', task.snapshot_id,
+                  task, reason, exc_info=None if expected else error)
         try:
             failed, payload = self._make_error(task, reason)
         except exception.ServiceUnavailable as away:
@@ -389,7 +403,8 @@ class Adopter:
     def _make_error(self, task: Task, reason: str
                     ) -> tuple[bool, dict[str, Any] | None]:
         with self._database.writer(task.context) as session:
-            failed = snapshots.make_error(session, task.snapshot_id, reason)
+            failed = snapshots.make_error(
+                session, task.snapshot_id, _explained(task, reason))
             return failed, self._outcome(session, task)
 
     def _reason(self, error: Exception) -> str:
@@ -398,7 +413,7 @@ class Adopter:
             error = exception.DriverCannot(
                 driver=self._driver.NAME, what=_('adopt snapshots'))
         if isinstance(error, exception.ManageExistingInvalidReference):
-            # Who asked knows the reference, and there is little room.
+            # The reference itself is told anyway, and there is little room.
             return _('The reference is invalid: %s') % (
                 error.reason or error.msg)
         if isinstance(error, exception.ManageableSnapshotsException):
@@ -443,3 +458,24 @@ class Adopter:
         if payload is not None:
             self._notifier.snapshot(
                 task.context, f'manage_existing_snapshot.{suffix}', payload)
+
+
+def _managed(wanted: base.Reference | None, owner: str,
+             is_visible: bool) -> exception.ManageExistingInvalidReference:
+    """Return the refusal of what another row manages.
+
+    :param owner: the row's id
+    :param is_visible: whether the caller may know it
+    """
+    return exception.ManageExistingInvalidReference(
+        existing_ref=reference.shown(wanted), reason=(
+            _('snapshot %s manages it already') % owner if is_visible
+            else _('another snapshot manages it already')))
+
+
+def _explained(task: Task, reason: str) -> str:
+    """Return the reason with the reference, for the snapshot's metadata."""
+    if task.ref is None:
+        return reason
+    return _('%(ref)s was not adopted: %(reason)s') % {
+        'ref': reference.shown(task.ref, _SHORT), 'reason': reason}

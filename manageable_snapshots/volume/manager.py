@@ -147,7 +147,7 @@ class Manager:
                 adoption.Task(
                     request_context.RequestContext(
                         user_id=row.user_id, project_id=row.project_id,
-                        is_admin=True, overwrite=False),
+                        overwrite=False),
                     row.id, row.volume_id, row.project_id,
                     snapshots.recorded_reference(row), row.created_at)
                 for row in snapshots.creating_on(

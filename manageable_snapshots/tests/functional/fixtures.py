@@ -277,6 +277,12 @@ class Delegating(Authenticated):
     }
 
 
+class Denying(Authenticated):
+    """The same, where nobody creates snapshots of volumes of 1 GiB."""
+
+    POLICY = {'volume:create_snapshot': "not '1':%(size)s"}
+
+
 class Handing(Embedded):
     """The service where a snapshot is its volume's project's."""
 

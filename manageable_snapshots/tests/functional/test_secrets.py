@@ -75,7 +75,7 @@ class LogTest(SecretsTestCase):
                 self.adopt(own_fixtures.VOLUME, who, ref)
         self.service.wait_for(
             lambda: 'is adopted' in self.log.output
-            and self.log.output.count(' failed: ') >= 2)
+            and self.log.output.count(' failed (') >= 2)
         self.assertNotIn('s3cret', self.log.output)
 
     def test_options_are_masked_where_they_are_logged(self) -> None:

@@ -18,6 +18,7 @@ from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
 from manageable_snapshots.db import quota
 from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volumes
 from manageable_snapshots import exception
 from manageable_snapshots.tests.unit.api import base
 
@@ -196,13 +197,63 @@ class AdoptionTest(base.ApiTestCase):
         self.adopt(self.volume(host='node3@dir#pool'), status=503)
         self.assertIn('node3@dir is disabled', self.log.output)
 
-    def test_a_volume_that_is_nowhere(self):
+    def test_a_volume_without_a_host(self):
         self.assertEqual(
-            'Service cinder-volume could not be found.',
-            self.adopt(self.volume(host=None), status=404))
+            'Invalid volume: The snapshot cannot be created because volume '
+            'has not been scheduled to any host.',
+            self.adopt(self.volume(host=None), status=400))
 
     def test_a_volume_in_use(self):
         self.adopt(self.volume(status='in-use'))
+
+    def test_a_volume_that_was_migrated(self):
+        for status in None, 'success', 'error', 'deleting':
+            with self.subTest(status=status):
+                self.adopt(self.volume(migration_status=status))
+
+    def test_a_volume_that_is_being_migrated(self):
+        for status in ('starting', 'migrating', 'completing', 'none', '',
+                       'target:11111111-1111-1111-1111-111111111111'):
+            with self.subTest(status=status):
+                self.assertEqual(
+                    'Invalid volume: Snapshot cannot be created while volume '
+                    'is migrating.',
+                    self.adopt(self.volume(migration_status=status),
+                               status=400))
+        self.assertEqual([], self._rows())
+        self.assertEqual(0, self.usage('snapshots'))
+
+    def test_a_migration_that_starts_after_the_look_at_the_volume(self):
+        volume_id = self.volume()
+        with mock.patch.object(volumes, 'why_not_snapshottable',
+                               side_effect=[None, exception.InvalidVolume(
+                                   reason='it is migrating')]):
+            self.assertEqual('Invalid volume: it is migrating',
+                             self.adopt(volume_id, status=400))
+        self.assertEqual([], self._rows())
+
+    def test_volumes_that_cinder_takes_no_snapshots_of(self):
+        for status, reason in (
+                ('maintenance', 'The snapshot cannot be created when the '
+                 'volume is in maintenance mode.'),
+                ('error', 'The snapshot cannot be created when the volume is '
+                 'in error status.'),
+                ('replica_x', 'Snapshot of secondary replica is not allowed.')
+        ):
+            with self.subTest(status=status):
+                self.assertEqual(
+                    f'Invalid volume: {reason}',
+                    self.adopt(self.volume(status=status), status=400))
+
+    def test_volumes_that_are_busy(self):
+        for status in ('creating', 'deleting', 'error_deleting', 'reserved',
+                       'backing-up', 'restoring-backup', 'retyping',
+                       'extending', 'downloading', 'uploading', 'detaching',
+                       'attaching', 'awaiting-transfer', 'managing', None):
+            with self.subTest(status=status):
+                self.assertIn(
+                    'status must be available, in-use',
+                    self.adopt(self.volume(status=status), status=400))
 
     def test_older_workers_get_older_objects(self):
         volume_id = self.volume()
@@ -293,12 +344,30 @@ class ManagedAlreadyTest(base.ApiTestCase):
         return snapshot_id, {'source-name': f'snapshot-{snapshot_id}'}
 
     def test_the_name_of_a_managed_snapshot(self):
-        _id, ref = self._managed()
+        owner, ref = self._managed()
         self.assertEqual(
             f'Unable to manage existing snapshot. Snapshot {ref} is already '
-            'managed.', self.adopt(self.volume_id, ref, status=400))
+            f'managed as {owner}.',
+            self.adopt(self.volume_id, ref, status=400))
         self.assertEqual([], self.client.sent)
         self.assertEqual(0, self.usage('snapshots'))
+
+    def test_a_managed_snapshot_of_another_project_is_not_named(self):
+        _id, ref = self._managed()
+        with self.database.writer(self.admin) as session:
+            session.query(models.Volume).update(
+                {'project_id': base.OTHER_PROJECT})
+        self._let_owners_manage()
+        self.assertEqual(
+            f'Unable to manage existing snapshot. Snapshot {ref} is already '
+            'managed.', self.adopt(self.volume_id, ref, status=400,
+                                   requester=self.stranger))
+
+    def _let_owners_manage(self):
+        self.app.enforcer.set_rules(
+            {**self.app.enforcer.rules,
+             'snapshot_extension:snapshot_manage':
+                 self.app.enforcer.rules['admin_or_owner']})
 
     def test_the_other_key_of_a_name(self):
         _id, ref = self._managed()
@@ -378,10 +447,7 @@ class ManagedAlreadyTest(base.ApiTestCase):
         with self.database.writer(self.admin) as session:
             session.query(models.Volume).update(
                 {'project_id': base.OTHER_PROJECT})
-        self.app.enforcer.set_rules(
-            {**self.app.enforcer.rules,
-             'snapshot_extension:snapshot_manage':
-                 self.app.enforcer.rules['admin_or_owner']})
+        self._let_owners_manage()
         self.assertEqual(
             "Unable to manage existing snapshot. Snapshot {'source-name': "
             "'old'} is being managed.",

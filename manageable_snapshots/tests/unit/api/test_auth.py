@@ -40,7 +40,7 @@ class NoAuthTest(base.BaseTestCase):
 
     def _ask(self, **headers):
         return webob.Request.blank('/', headers=headers).get_response(
-            auth.NoAuth(behind)).json
+            auth.NoAuth(behind, None)).json
 
     def _who(self, token):
         seen = self._ask(**{'X-Auth-Token': token})
@@ -93,6 +93,37 @@ class KeystoneContextTest(base.BaseTestCase):
              'context_is_admin': 'role:storage'}))
         self.assertTrue(self._ask('storage').json['is_admin'])
         self.assertFalse(self._ask('admin').json['is_admin'])
+
+    def test_rules_may_look_at_all_that_keystone_says(self):
+        for rule, environ in (
+                ('system_scope:all', {'HTTP_OPENSTACK_SYSTEM_SCOPE': 'all'}),
+                ('is_admin_project:False',
+                 {'HTTP_X_IS_ADMIN_PROJECT': 'False'}),
+                ('domain_id:d', {'HTTP_X_DOMAIN_ID': 'd'}),
+                ('project_domain_id:d', {'HTTP_X_PROJECT_DOMAIN_ID': 'd'}),
+                ('user_domain_id:d', {'HTTP_X_USER_DOMAIN_ID': 'd'}),
+                ('service_user_id:s', {'HTTP_X_SERVICE_USER_ID': 's'}),
+                ("'s':%(service_roles)s or service_roles:s",
+                 {'HTTP_X_SERVICE_ROLES': 's'}),
+                ('is_admin:True', {'HTTP_X_ROLES': 'admin'})):
+            with self.subTest(rule=rule):
+                self.enforcer.set_rules(policies.policy.Rules.from_dict({
+                    'context_is_admin': 'role:admin',
+                    'snapshot_extension:list_manageable': rule}))
+                self.assertTrue(self._may(**environ))
+                self.assertFalse(self._may())
+
+    def _may(self, **environ):
+        def ask(environ, start_response):
+            answers.append(environ[request.ENV_MAY](
+                'snapshot_extension:list_manageable', None))
+            return behind(environ, start_response)
+
+        answers = []
+        webob.Request.blank('/', environ={
+            'HTTP_X_USER_ID': 'u', 'HTTP_X_PROJECT_ID': 'p', **environ,
+        }).get_response(auth.KeystoneContext(ask, self.enforcer))
+        return answers[0]
 
     def test_nobody(self):
         response = webob.Request.blank('/').get_response(

@@ -35,6 +35,25 @@ ENTRY = {'reference': {'source-name': 'a'},
          'extra_info': None}
 
 
+class CinderContext:
+    """Cinder's context: it knows the caller, and Cinder's rules.
+
+    :ivar refused: the rules that refuse the caller
+    :ivar asked: the rules that were asked, and their targets
+    """
+
+    def __init__(self, requester):
+        self.to_dict = requester.to_dict
+        self.is_admin = requester.is_admin
+        self.refused = ()
+        self.asked = []
+
+    def authorize(self, action, target=None, target_obj=None, fatal=True):
+        assert not fatal
+        self.asked.append((action, target))
+        return action not in self.refused
+
+
 class Unread:
     """A body that only the application behind the filter may read."""
 
@@ -88,6 +107,7 @@ class FilterTestCase(base.ApiTestCase):
         self.cinder = Cinder()
         self.read()
         self.filter = cinder.Filter(self.cinder)
+        self.cinder_context = CinderContext(self.admin)
 
     def read(self, connection=None, **options):
         """Let Cinder have another configuration."""
@@ -108,8 +128,8 @@ class FilterTestCase(base.ApiTestCase):
         return request.Request.blank(
             path, base_url='http://api.example/v3', method=method,
             headers={'OpenStack-API-Version': f'volume {version}'},
-            environ={'wsgi.input': Unread(body), 'cinder.context': self.admin,
-                     **more}).environ
+            environ={'wsgi.input': Unread(body),
+                     'cinder.context': self.cinder_context, **more}).environ
 
     def send(self, path, **options):
         return webob.Request(self.environ(path, **options)).send(self.filter)
@@ -177,6 +197,14 @@ class AnswerTest(FilterTestCase):
     def list(self, path='/manageable_snapshots', **options):
         return self.send(f'{path}?host={base.HOST}', **options)
 
+    def adopt(self, volume_id):
+        req = webob.Request(self.environ(
+            f'/{base.PROJECT}/manageable_snapshots', 'POST'))
+        req.body = json.dumps({'snapshot': {
+            'volume_id': volume_id, 'ref': {'source-name': 'a'}}}).encode()
+        req.content_type = 'application/json'
+        return req.send(self.filter)
+
     def test_by_both_names_with_and_without_a_project(self):
         for path in ('/manageable_snapshots', '/os-snapshot-manage'):
             for path in path, f'/{base.PROJECT}{path}', f'{path}/detail':
@@ -193,28 +221,57 @@ class AnswerTest(FilterTestCase):
             response.status_int, response.headers['Allow']))
 
     def test_who_asks_is_whom_cinder_has_found(self):
-        volume_id = self.volume()
-        body = json.dumps({'snapshot': {
-            'volume_id': volume_id, 'ref': {'source-name': 'a'}}}).encode()
-        req = webob.Request(self.environ(
-            f'/{base.PROJECT}/manageable_snapshots', 'POST'))
-        req.body = body
-        req.content_type = 'application/json'
-        response = req.send(self.filter)
+        response = self.adopt(self.volume())
         self.assertEqual(202, response.status_int, response.text)
         row = self.snapshot_row(response.json['snapshot']['id'])
         self.assertEqual((base.PROJECT, self.admin.user_id),
                          (row.project_id, row.user_id))
 
-    def test_who_may_not_is_refused(self):
-        response = self.list(**{'cinder.context': self.member})
+    def test_a_caller_whom_cinder_refuses(self):
+        response = self.list(**{'cinder.context': CinderContext(self.member)})
         self.assertEqual(403, response.status_int)
 
-    def test_the_policy_is_cinders(self):
+    def test_an_administrator_whom_cinders_policy_refuses(self):
+        self.cinder_context.refused = ('snapshot_extension:list_manageable',)
+        self.assertEqual(403, self.list().status_int)
+
+    def test_cinder_decides_whatever_the_policy_file_says(self):
         with open(os.path.join(self.folder, 'policy.yaml'), 'w') as file:
-            file.write('snapshot_extension:list_manageable: ""')
-        response = self.list(**{'cinder.context': self.member})
-        self.assertEqual(200, response.status_int)
+            file.write('snapshot_extension:list_manageable: "!"\n'
+                       'context_is_admin: "role:nobody"')
+        self.assertEqual(200, self.list().status_int)
+        self.cinder_context.refused = ('snapshot_extension:list_manageable',)
+        self.assertEqual(403, self.list().status_int)
+
+    def test_cinder_is_asked_about_the_whole_volume(self):
+        volume_id = self.volume(
+            display_name='n', availability_zone='z', size=7,
+            metadata={'k': 'v'}, project_id=base.OTHER_PROJECT)
+        self.adopt(volume_id)
+        self.assertEqual(
+            ['volume:get', 'snapshot_extension:snapshot_manage',
+             'volume:create_snapshot'],
+            [rule for rule, _target in self.cinder_context.asked])
+        for _rule, target in self.cinder_context.asked:
+            self.assertEqual(
+                (volume_id, 'n', 'z', 7, {'k': 'v'}, base.OTHER_PROJECT,
+                 'u', base.HOST, 'available'),
+                tuple(target[name] for name in (
+                    'id', 'display_name', 'availability_zone', 'size',
+                    'metadata', 'project_id', 'user_id', 'host', 'status')))
+        self.list()
+        self.assertEqual(('snapshot_extension:list_manageable', None),
+                         self.cinder_context.asked[-1])
+
+    def test_each_rule_of_an_adoption_can_refuse_it(self):
+        volume_id = self.volume()
+        for rule, status in (('volume:get', 404),
+                             ('snapshot_extension:snapshot_manage', 403),
+                             ('volume:create_snapshot', 403)):
+            with self.subTest(rule=rule):
+                self.cinder_context.refused = (rule,)
+                self.assertEqual(status, self.adopt(volume_id).status_int)
+        self.assertEqual(0, self.usage('snapshots'))
 
     def test_the_newest_microversion_is_the_hosts(self):
         for version, status in (('3.70', 200), ('3.71', 406)):

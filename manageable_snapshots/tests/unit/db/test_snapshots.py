@@ -355,7 +355,8 @@ class LeaveCreatingTestCase(base.TestCase):
         for row in named, bare:
             self.assertTrue(self._call(
                 snapshots.make_available, row.id, display_name='nightly',
-                metadata={'shelf': 7, 'note': '\U0001f600' + 'x' * 300}))
+                metadata={'shelf': 7, 'none': None,
+                          'note': '\U0001f600' + 'x' * 300}))
         note = '\ufffd' + 'x' * 251 + '...'
         self.assertEqual(
             'a name', self.find(models.Snapshot, named.id).display_name)

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from tooz import coordination
 
 from manageable_snapshots.db import snapshots
+from manageable_snapshots.db import volumes
 from manageable_snapshots.drivers import base as drivers_base
 from manageable_snapshots.drivers import paging
 from manageable_snapshots import exception
@@ -149,6 +150,55 @@ class RefusedTest(AdoptionTestCase):
         self.adopt(thief, {'source-name': f'snapshot-{owner}'})
         self.assert_error(thief, f'snapshot {owner} manages it already')
         self.assertEqual(1, len(self.driver.renames))
+
+    def test_an_owner_of_another_project_is_not_named(self):
+        self.hold(self.volume_id)
+        owner = self.accepted(self.volume_id)
+        self.adopt(owner)
+        with self.database.writer(self.context) as session:
+            snapshots.update(session, owner, project_id='another')
+        self.context.is_admin = False
+        thief = self.accepted(self.volume_id)
+        self.adopt(thief, {'source-name': f'snapshot-{owner}'})
+        self.assert_error(thief, 'another snapshot manages it already')
+        self.assertNotIn(f'snapshot {owner}', str(self.metadata(thief)))
+
+    def test_a_volume_that_is_being_migrated(self):
+        self.hold(self.volume_id)
+        for status in 'starting', 'migrating', 'target:1', 'completing':
+            with self.subTest(status=status):
+                snapshot_id = self.accepted(self.volume_id)
+                self.change_volume(migration_status=status)
+                self.adopt(snapshot_id)
+                self.assert_error(snapshot_id, 'while volume is migrating')
+        self.assertEqual([], self.driver.renames)
+
+    def test_a_volume_in_maintenance(self):
+        self.hold(self.volume_id)
+        snapshot_id = self.accepted(self.volume_id)
+        self.change_volume(status='maintenance')
+        self.adopt(snapshot_id)
+        self.assert_error(snapshot_id, 'maintenance mode')
+        self.assertEqual([], self.driver.renames)
+
+    def test_what_was_renamed_before_is_adopted_in_any_case(self):
+        snapshot_id = self.accepted(self.volume_id)
+        self.hold(self.volume_id, f'snapshot-{snapshot_id}')
+        with self.database.writer(self.context) as session:
+            snapshots.claim(session, snapshot_id)
+        self.change_volume(migration_status='migrating', status='error')
+        self.adopt(snapshot_id)
+        self.assertEqual('available', self.row(snapshot_id).status)
+
+    def change_volume(self, **columns):
+        with self.database.writer(self.context) as session:
+            volumes.update(session, self.volume_id, **columns)
+
+    def test_the_reason_has_room_beside_a_long_reference(self):
+        snapshot_id = self.accepted(self.volume_id)
+        self.adopt(snapshot_id, {'source-name': 'x' * 250})
+        self.assert_error(snapshot_id, 'there is none')
+        self.assert_error(snapshot_id, "{'source-name': 'xxx")
 
     def test_a_copy_of_a_managed_snapshot_is_free(self):
         self.hold(self.volume_id)

@@ -13,6 +13,7 @@
 """The companions' URLs over a database, with workers that only listen."""
 
 import datetime
+import functools
 import json
 
 import fixtures
@@ -82,6 +83,12 @@ class CompanionsTestCase(base.BaseTestCase):
             user_id='-'.join(roles), project_id=project_id,
             roles=list(roles), is_admin='admin' in roles, overwrite=False)
 
+    def environ(self, requester):
+        """What the authentication middleware leaves for the application."""
+        return {request.ENV_CONTEXT: requester,
+                request.ENV_MAY: functools.partial(
+                    policies.may, self.app.enforcer, requester)}
+
     def ask(self, method, path, body=None, *, version='3.0', status=200,
             requester=None, project=True):
         """The JSON of an answer; its text where there is none."""
@@ -93,7 +100,7 @@ class CompanionsTestCase(base.BaseTestCase):
         req = request.Request.blank(
             prefix + path, base_url='http://api.example/v3', method=method,
             headers={'OpenStack-API-Version': f'volume {version}'},
-            environ={request.ENV_CONTEXT: requester}, **options)
+            environ=self.environ(requester), **options)
         response = req.get_response(self.app)
         self.assertEqual(status, response.status_int, response.text)
         if response.content_type == 'application/json':
