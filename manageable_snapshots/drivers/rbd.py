@@ -17,9 +17,10 @@ only, so a reference has ``IMAGE@ID`` beside the name, with the id that Ceph
 gave the snapshot; a rename leaves it as it is. :mod:`.rbd_images` has what is
 done with librbd, and which snapshots it renames.
 
-Nothing waits for ever: each request to Ceph ends after ``rbd_op_timeout``, and
-a scan ends with the first that does. The connection mends itself where Ceph
-was away; where Ceph has shut it out, another one is made.
+Nothing waits for ever: each request to Ceph ends after ``rbd_op_timeout``. An
+image that a scan cannot read has an entry of its own, which cannot be adopted
+(:mod:`.rbd_scan`). The connection mends itself where Ceph was away; where Ceph
+has shut it out, another one is made.
 
 In Cinder, a backend can fail over to another cluster. Each use asks which
 cluster is active; :mod:`.rbd_cluster` has the details.
@@ -44,6 +45,7 @@ from manageable_snapshots.drivers import encoding
 from manageable_snapshots.drivers import native
 from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots.drivers import rbd_images
+from manageable_snapshots.drivers import rbd_scan
 from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
@@ -53,6 +55,12 @@ LOG = logging.getLogger(__name__)
 
 #: seconds between two looks at a lock that somebody holds
 _PAUSE = 0.02
+
+#: share of list_timeout that a scan takes where images do not answer
+_SHARE = 0.75
+
+#: images that a line in the log names
+_NAMED = 10
 
 
 class RBDDriver(native.NativeDriver, base.VolumeDriver):
@@ -113,20 +121,19 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
         try:
-            images = self._run_in_pool(
-                rbd_images.scan, self._place, self._options.rbd_list_threads)
+            images = self._run(
+                rbd_scan.scan, self._place, self._options.rbd_list_threads,
+                self.conf.manageable_snapshots.list_timeout * _SHARE)
         except exception.ServiceUnavailable as error:
             if rbd_images.errno_of(error.__cause__) == errno.ETIMEDOUT:
                 raise exception.BackendTimeout(
                     host=self.backend, seconds=self._seconds) from error
             raise
+        self._log_unread([image for image in images if image.error])
         clones = collections.Counter(image.parent for image in images)
         for image in images:
             if image.error is not None:
-                LOG.warning('Leaving the snapshots of image %s of backend %s '
-                            'out of the list: %s',
-                            reference.shown(encoding.shown(image.name)),
-                            self.backend, image.error)
+                yield self._unread(image)
             for snapshot in image.snapshots:
                 yield self._entry(image, snapshot,
                                   clones[image.name, snapshot.name])
@@ -230,7 +237,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
     def _place(self) -> tuple[str, str]:
         return self._options.rbd_pool, self._options.rbd_namespace
 
-    def _entry(self, image: rbd_images.Image, snapshot: rbd_images.Snapshot,
+    def _entry(self, image: rbd_scan.Image, snapshot: rbd_images.Snapshot,
                clones: int) -> base.BackendSnapshot:
         extra = {}
         if snapshot.protected:
@@ -246,6 +253,27 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
             reason_not_safe=snapshot.fault,
             extra_info=extra or None,
             pool=self.pool_name)
+
+    def _unread(self, image: rbd_scan.Image) -> base.BackendSnapshot:
+        """Return the entry for an image that could not be read."""
+        return base.BackendSnapshot(
+            reference={'source-id': rbd_images.join(image.name, None)},
+            source_reference={'source-name': encoding.shown(image.name)},
+            size=None, safe_to_manage=False, reason_not_safe=image.error,
+            pool=self.pool_name, is_unread=True)
+
+    def _log_unread(self, images: list[rbd_scan.Image]) -> None:
+        if not images:
+            return
+        LOG.warning(
+            'Images of backend %(backend)s that could not be read: '
+            '%(count)d. The list has one entry for each, in place of its '
+            'snapshots. %(images)s%(more)s', {
+                'backend': self.backend, 'count': len(images),
+                'images': '; '.join(
+                    f'{reference.shown(encoding.shown(image.name))}: '
+                    f'{image.error}' for image in images[:_NAMED]),
+                'more': '; ...' if len(images) > _NAMED else ''})
 
     def _wanted(self, snapshot: Any, existing_ref: Any
                 ) -> tuple[base.Reference,

@@ -15,6 +15,7 @@
 import errno
 import functools
 import json
+import threading
 from unittest import mock
 
 import fixtures
@@ -103,7 +104,12 @@ class RBDTestCase(conformance.Refusals, test_base.BaseTestCase):
 
     def scan(self):
         return {entry.reference['source-name']: entry
-                for entry in self.driver.scan([])}
+                for entry in self.driver.scan([]) if not entry.is_unread}
+
+    def unread(self):
+        """Image → why it could not be read."""
+        return {entry.source_reference['source-name']: entry.reason_not_safe
+                for entry in self.driver.scan([]) if entry.is_unread}
 
     def assertNotSafe(self, volume, name, reason):
         entry = self.scan()[name]
@@ -122,8 +128,9 @@ class TestSetup(RBDTestCase):
             {'rados_id': 'cinder', 'conffile': '/etc/c.conf',
              'clustername': 'backup'}, made._connection.handle.names)
         self.assertEqual(
-            {'rados_osd_op_timeout': '3', 'rados_mon_op_timeout': '3',
-             'client_mount_timeout': '3'}, made._connection.handle.options)
+            {'objecter_inflight_ops': '65536', 'rados_osd_op_timeout': '3',
+             'rados_mon_op_timeout': '3', 'client_mount_timeout': '3'},
+            made._connection.handle.options)
         made = new_driver(rados_connect_timeout=7)
         self.assertEqual('7', made._connection.handle.options[
             'client_mount_timeout'])
@@ -337,30 +344,100 @@ class TestScan(RBDTestCase):
              'both': {'protected': 'true', 'clones': '2'}, 'neither': None},
             {name: entry.extra_info for name, entry in self.scan().items()})
 
+    def test_what_cinder_has_taken_for_itself(self):
+        for name, reason in (
+                ('volume-1.clone_snap', 'used for clone snap'),
+                ('.clone_snap', 'used for clone snap'),
+                ('backup.snap.clone_snap', 'used for clone snap'),
+                ('backup.1.snap.1764291.5', 'used for volume backup'),
+                ('backups of mine.snap.', 'used for volume backup')):
+            volume = self.volume(name)
+            self.assertNotSafe(volume, name, reason)
+            self.assertNotAdoptable(volume, name, reason)
+            self.driver.delete_snapshot(
+                conformance.Row(volume=volume, name=name))
+            self.driver.delete_volume(volume)
+        for name in ('clone_snap', 'x.clone_snap.y', 'backup.1', 'x.snap.',
+                     'my-backup.1.snap.5', 'Backup.1.snap.5'):
+            self.volume(name)
+            self.assertTrue(self.scan()[name].safe_to_manage, name)
+
+    def test_what_was_adopted_is_found_whatever_its_name(self):
+        volume = self.volume('backup.row.snap.1')
+        row = conformance.Row(
+            conformance.snapshot_row(volume), name='backup.row.snap.1')
+        self.assertTrue(self.driver.is_adopted(row))
+
     def test_an_image_that_fails_costs_itself(self):
-        gone, broken, fine = (self.volume('snap') for _number in range(3))
-        self.storage.faults[f'open {gone.name}'] = [
-            librbd.Module.ImageNotFound(errno.ENOENT)]
+        broken, fine = (self.volume('snap') for _number in range(2))
         self.storage.faults[f'open {broken.name}'] = [
             librbd.Error(errno.EIO)]
+        unread, listed = sorted(self.driver.scan([]),
+                                key=lambda entry: not entry.is_unread)
+        self.assertEqual({'source-name': fine.name}, listed.source_reference)
+        self.assertEqual(
+            ({'source-id': f'{broken.name}@'}, {'source-name': broken.name},
+             None, False, 'its image cannot be opened: [errno 5] it went '
+                          'wrong', None, 'images'),
+            (unread.reference, unread.source_reference, unread.size,
+             unread.safe_to_manage, unread.reason_not_safe,
+             unread.extra_info, unread.pool))
+        self.assertEqual(
+            'Images of backend images that could not be read: 1. The list '
+            'has one entry for each, in place of its snapshots. '
+            f'{broken.name}: its image cannot be opened: [errno 5] it went '
+            'wrong\n', self.log.output)
+        self.assertNotAdoptable(broken, unread.reference,
+                                'source-id names an image, not a snapshot')
+        self.assertIsNone(self.driver.managed_name(unread.reference))
+
+    def test_the_log_names_a_few_images(self):
+        for _number in range(30):
+            volume = self.volume()
+            self.storage.faults[f'open {volume.name}'] = [librbd.Error()]
+        self.assertEqual(30, len(self.unread()))
+        self.assertIn(' could not be read: 30. ', self.log.output)
+        self.assertEqual((1, 10), (self.log.output.count('\n'),
+                                   self.log.output.count('volume-')))
+
+    def test_an_image_that_is_deleted_meanwhile(self):
+        gone, fine = self.volume(), self.volume('snap')
+        self.storage.meanwhile[f'open {gone.name}'] = (
+            lambda: self.driver.delete_volume(gone))
+        (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': fine.name}, entry.source_reference)
+        self.assertEqual('', self.log.output)
+
+    def test_an_image_that_is_renamed_meanwhile(self):
+        images = self.storage.images
+        before = self.volume('snap').name
+        self.storage.meanwhile[f'open {before}'] = (
+            lambda: images.update(
+                {b'after': images.pop(before.encode())}))
+        (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': 'after'}, entry.source_reference)
+
+    def test_an_image_that_is_broken(self):
+        broken = self.volume('snap')
+        self.storage.faults[f'open {broken.name}'] = [
+            librbd.Module.ImageNotFound(errno.ENOENT) for _twice in range(2)]
+        self.assertEqual({broken.name: 'its image is gone or broken'},
+                         self.unread())
+
+    def test_a_parent_that_cannot_be_told(self):
+        self.volume('snap')
         with mock.patch.object(
                 librbd.Module.Image, 'get_parent_image_spec',
                 side_effect=[librbd.Module.ImageNotFound(errno.ENOENT)]):
-            (entry,) = self.driver.scan([])
-        self.assertEqual({'source-name': fine.name}, entry.source_reference)
-        self.assertEqual(
-            f'Leaving the snapshots of image {gone.name} of backend images '
-            'out of the list: its image is gone or broken\n'
-            f'Leaving the snapshots of image {broken.name} of backend images '
-            'out of the list: its image cannot be opened: [errno 5] it went '
-            'wrong\n', self.log.output)
+            self.assertEqual({'snap'}, set(self.scan()))
 
     def test_an_image_that_fails_once_it_is_open(self):
-        self.volume('snap')
+        volume = self.volume('snap')
         with mock.patch.object(librbd.Module.Image, 'features',
                                side_effect=librbd.Error(errno.EIO)):
-            self.assertEqual({}, self.scan())
-        self.assertIn('[errno 5] it went wrong', self.log.output)
+            self.assertEqual(
+                {volume.name: 'its image cannot be read: [errno 5] it went '
+                              'wrong'}, self.unread())
         self.assertEqual(0, self.storage.opened)
 
     def test_names_that_are_not_text(self):
@@ -390,21 +467,78 @@ class TestScan(RBDTestCase):
             librbd.Ioctx(self.storage), b'two\nlines', units.Gi,
             old_format=False)
         self.storage.faults['open two\nlines'] = [librbd.Error(errno.EIO)]
-        self.assertEqual({}, self.scan())
+        self.assertEqual(['two\nlines'], list(self.unread()))
         self.assertEqual(1, self.log.output.count('\n'))
         self.assertIn("'two\\nlines'", self.log.output)
 
-    def test_the_first_timeout_ends_it(self):
-        volumes = [self.volume('snap') for _number in range(50)]
-        for volume in volumes:
-            self.storage.faults[f'open {volume.name}'] = [
-                librbd.Error(errno.ETIMEDOUT)]
+    def test_images_that_do_not_answer(self):
+        by_id, by_header, in_the_end, _fine = (
+            self.volume('snap').name for _number in range(4))
+        header = self.storage.images[by_header.encode()]['id']
+        self.storage.silent = {f'rbd_id.{by_id}', f'rbd_header.{header}'}
+        # These are not opened: Ceph would keep a thread waiting.
+        for name in (by_id, by_header):
+            self.storage.faults[f'open {name}'] = [librbd.Error(errno.EIO)]
+        self.storage.faults[f'open {in_the_end}'] = [
+            librbd.Error(errno.ETIMEDOUT)]
+        reason = 'its image cannot be read: Ceph does not answer in time'
+        self.assertEqual(
+            {by_id: reason, by_header: reason, in_the_end: reason},
+            self.unread())
+        self.storage.faults[f'open {in_the_end}'] = [
+            librbd.Error(errno.ETIMEDOUT)]
+        self.assertEqual({'snap'}, set(self.scan()))
+        self.assertEqual(0, self.storage.opened)
+
+    def test_images_none_of_which_can_be_opened(self):
+        names = {self.volume('snap').name for _number in range(3)}
+        self.storage.silent = {'rbd_info'}
+        for name in names:
+            self.storage.faults[f'open {name}'] = [librbd.Error(errno.EIO)]
+        self.assertEqual(names, set(self.unread()))
+        self.assertTrue(all(self.storage.faults.values()))
+
+    def test_images_that_block(self):
+        self.driver = new_driver(rbd_list_threads=1)
+        self.driver.conf.set_override('list_timeout', 3,
+                                      'manageable_snapshots')
+        blocked = [self.volume('snap').name for _number in range(3)]
+        fine = {self.volume(f'snap-{number}') and f'snap-{number}'
+                for number in range(3)}
+        released = threading.Event()
+        self.addCleanup(released.set)
+        for name in blocked:
+            self.storage.meanwhile[f'open {name}'] = released.wait
+        entries = list(self.driver.scan([]))
+        self.assertEqual(
+            {name: 'its image cannot be read: Ceph does not answer in time'
+             for name in blocked},
+            {entry.source_reference['source-name']: entry.reason_not_safe
+             for entry in entries if entry.is_unread})
+        self.assertEqual(fine, {
+            entry.reference['source-name'] for entry in entries
+            if not entry.is_unread})
+
+    def test_ceph_stops_answering_in_the_midst(self):
+        volume = self.volume('snap')
+        self.storage.faults[f'open {volume.name}'] = [
+            librbd.Error(errno.ETIMEDOUT)]
+        self.storage.faults['list'] = [None, librbd.Error(errno.ETIMEDOUT)]
         error = self.assertRaises(exception.BackendTimeout, self.scan)
         self.assertEqual('The backend images did not answer within 3 '
                          'seconds.', error.msg)
-        self.assertEqual(0, self.storage.opened)
-        asked = [each for each in self.storage.faults.values() if not each]
-        self.assertLessEqual(len(asked), 8)
+
+    def test_ceph_does_not_answer(self):
+        self.volume('snap')
+        self.storage.faults['list'] = [librbd.Error(errno.ETIMEDOUT)]
+        self.assertRaises(exception.BackendTimeout, self.scan)
+
+    def test_another_connection_in_the_midst(self):
+        volume = self.volume('snap')
+        self.storage.faults[f'open {volume.name}'] = [
+            librbd.Error(errno.ESHUTDOWN)]
+        self.assertEqual({'snap'}, set(self.scan()))
+        self.assertEqual(2, len(self.storage.clusters))
 
     def test_another_fault_of_ceph(self):
         self.storage.faults['list'] = [librbd.Error(errno.EPERM)]
@@ -435,7 +569,7 @@ class TestReferences(RBDTestCase):
 
     def test_forms_that_no_id_has(self):
         volume = self.volume('snap')
-        for junk in ('5', '@5', 'image@', f'{volume.name}@x',
+        for junk in ('5', '@5', '@', f'{volume.name}@x',
                      f'{volume.name}@-5', f'{volume.name}@٥',
                      f'{volume.name}@{"9" * 5000}'):
             self.assertNotAdoptable(volume, {'source-id': junk},
@@ -514,6 +648,44 @@ class TestAdoption(RBDTestCase):
             self.assertRaises(exception.ManageExistingInvalidReference,
                               self.adopt)
         self.assertEqual(['renamed', 'other'], self.names(self.mine))
+
+    def test_another_snapshot_is_deleted_meanwhile(self):
+        def delete():
+            with self.storage.image(self.mine.name) as image:
+                image.remove_snap(b'other')
+
+        for step in ('list_snaps', 'rename', 'protect'):
+            volume = self.volume('before', 'other', 'wanted', 'after')
+            self.mine, self.row = volume, conformance.snapshot_row(volume)
+            with mock.patch.dict(self.storage.meanwhile, {step: delete}):
+                self.adopt()
+            self.assertEqual(['before', self.row.name, 'after'],
+                             self.names(volume), step)
+
+    def test_others_cannot_keep_it_from_being_adopted(self):
+        is_protected = librbd.Module.Image.is_protected_snap
+
+        def fails_for_others(image, name):
+            if name != b'wanted':
+                raise librbd.Module.ImageNotFound(errno.ENOENT)
+            return is_protected(image, name)
+
+        with mock.patch.object(librbd.Module.Image, 'is_protected_snap',
+                               fails_for_others):
+            self.driver.manage_existing_snapshot_get_size(self.row, 'wanted')
+            self.adopt()
+        self.assertEqual([self.row.name, 'other'], self.names(self.mine))
+
+    def test_it_is_deleted_before_it_is_protected(self):
+        def delete():
+            with self.storage.image(self.mine.name) as image:
+                image.remove_snap(self.row.name.encode())
+
+        self.storage.meanwhile['protect'] = delete
+        error = self.assertRaises(
+            exception.ManageExistingInvalidReference, self.adopt)
+        self.assertEqual('it has just been renamed or deleted', error.reason)
+        self.assertFalse(self.driver.is_adopted(self.row))
 
     def test_the_answer_is_lost(self):
         self.storage.faults['rename'] = [librbd.Error(errno.ETIMEDOUT)]
