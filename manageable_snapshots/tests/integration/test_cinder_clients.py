@@ -47,6 +47,8 @@ admin_username = admin
 admin_password = admin
 admin_project_name = admin
 admin_domain_name = Default
+[service_available]
+neutron = false
 [enforce_scope]
 cinder = true
 """
