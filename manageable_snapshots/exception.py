@@ -234,3 +234,14 @@ class BackendTimeout(ManageableSnapshotsException):
     message = _('The backend %(host)s did not answer within %(seconds)s '
                 'seconds.')
     code = 504
+
+
+def is_unexpected(error: BaseException) -> bool:
+    """Return whether an error looks like a bug, so the log needs a traceback.
+
+    Expected are this project's errors, those of libraries (a broker, a
+    database or a backend fails in many ways) and the system's. A bug raises
+    one of Python's own: TypeError, AttributeError, KeyError...
+    """
+    return (type(error).__module__ == 'builtins'
+            and not isinstance(error, OSError))

@@ -10,13 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Starting late, and again: the parts that live in a process of Cinder's.
+"""Lazy initialisation, with retry, of the parts that run inside Cinder.
 
-What is wrong with one of them is no trouble of Cinder's. It is in the log, as
-one line, and is tried again after a pause.
+A part that cannot start leaves the rest of Cinder alone. The log has the
+reason, and the start is retried after a pause.
 """
 
 from collections.abc import Callable
+import functools
 import threading
 import time
 from typing import Any
@@ -25,12 +26,24 @@ from typing import TypeVar
 
 from oslo_log import log as logging
 
+from manageable_snapshots import exception
+
 LOG = logging.getLogger(__name__)
 
 #: seconds until a start that failed is tried again
 PAUSE = 10
 
 T = TypeVar('T')
+
+
+@functools.cache
+def warn_once(sentence: str) -> None:
+    """Log a warning, unless this process has logged the same one before.
+
+    For what concerns the whole process: a start is retried, and several
+    parts read the same files.
+    """
+    LOG.warning('%s', sentence)
 
 
 class Part(Generic[T]):
@@ -67,6 +80,7 @@ class Part(Generic[T]):
         except Exception as error:
             self._failed_at = time.monotonic()
             LOG.error('Cannot start %s: %s', what,
-                      ' '.join(str(error).split()))
+                      ' '.join(str(error).split()),
+                      exc_info=exception.is_unexpected(error))
         else:
             LOG.info('Started %s.', what)

@@ -37,6 +37,7 @@ from manageable_snapshots import context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import schema
 from manageable_snapshots import exception
+from manageable_snapshots.policies import check
 from manageable_snapshots.policies import manageable_snapshots as rules
 from manageable_snapshots.rpc import client
 from manageable_snapshots.rpc import transport
@@ -92,6 +93,7 @@ class Filter:
 
     def _start(self, environ: dict[str, Any]) -> app.Application:
         conf = host.load(cfg.CONF)
+        check.warn_in_cinder(conf)
         database = engine.Database(conf)
         schema.check(database, in_cinder=True)
         return app.Application(

@@ -37,11 +37,14 @@ from manageable_snapshots.api.companions import urls as companions
 from manageable_snapshots.api import faults
 from manageable_snapshots.api import microversion
 from manageable_snapshots.api import urls
+from manageable_snapshots.conf import host
+from manageable_snapshots.conf import unknown
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import schema
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import policies
+from manageable_snapshots.policies import check
 from manageable_snapshots.rpc import client
 from manageable_snapshots.rpc import transport as rpc_transport
 
@@ -84,6 +87,8 @@ def load_app(conf: cfg.ConfigOpts, database: engine.Database | None = None,
     :raises ConfigurationError: an option is missing or wrong, or the
         database will not do
     """
+    unknown.warn(conf, in_cinder=host.is_hosts(conf))
+    check.warn(conf)
     path = _paste_config(conf)
     _set_defaults(conf)
     database = database or engine.Database(conf)

@@ -42,13 +42,12 @@ class Checks(upgradecheck.UpgradeCommands):
         self._conf = conf
 
     def configuration(self) -> upgradecheck.Result:
-        """Every option has a value that it can have."""
-        try:
-            config.check(self._conf)
-        except exception.ConfigurationError as error:
-            return upgradecheck.Result(
-                upgradecheck.Code.FAILURE, str(error))
-        return upgradecheck.Result(upgradecheck.Code.SUCCESS)
+        """Every option has a value that it can have, and is known."""
+        return checks.configuration(self._conf, in_cinder=False)
+
+    def policy(self) -> upgradecheck.Result:
+        """The policy files exist, and so do the rules in them."""
+        return checks.policy(self._conf, in_cinder=False)
 
     def database(self) -> upgradecheck.Result:
         """The tables are those of this version, or Cinder's and will do."""
@@ -77,6 +76,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     _upgrade_checks = (
         ('Configuration', configuration),
+        ('Policy', policy),
         ('Secrets', secrets),
         ('Database', database),
     )

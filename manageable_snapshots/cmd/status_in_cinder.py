@@ -26,7 +26,6 @@ from oslo_config import cfg
 from oslo_upgradecheck import upgradecheck
 
 from manageable_snapshots.cmd import checks
-from manageable_snapshots import conf as config
 from manageable_snapshots.conf import host
 from manageable_snapshots import context
 from manageable_snapshots.db import engine
@@ -56,12 +55,16 @@ class Checks(upgradecheck.UpgradeCommands):
         self._conf = conf
 
     def configuration(self) -> upgradecheck.Result:
-        """Every option that counts has a value that it can have."""
-        try:
-            config.check(self._conf, leave_out=host.UNUSED)
-        except exception.ConfigurationError as error:
-            return _failure(str(error))
-        return _success()
+        """Every option that counts has a value that it can have.
+
+        The options of this project are known.
+        """
+        return checks.configuration(
+            self._conf, in_cinder=True, leave_out=host.UNUSED)
+
+    def policy(self) -> upgradecheck.Result:
+        """The policy files exist, and so do the extension's rules in them."""
+        return checks.policy(self._conf, in_cinder=True)
 
     def api(self) -> upgradecheck.Result:
         """The filter is in the pipelines, just before ``apiv3``."""
@@ -148,6 +151,7 @@ class Checks(upgradecheck.UpgradeCommands):
 
     _upgrade_checks = (
         ('Configuration', configuration),
+        ('Policy', policy),
         ('Secrets', secrets),
         ('Filter in cinder-api', api),
         ('Manager in cinder-volume', manager),

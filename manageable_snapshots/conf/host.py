@@ -22,6 +22,7 @@ import pathlib
 from oslo_config import cfg
 
 from manageable_snapshots import conf as project_conf
+from manageable_snapshots.conf import unknown
 
 PROJECT = 'cinder'
 
@@ -44,7 +45,7 @@ def is_hosts(conf: cfg.ConfigOpts) -> bool:
 
 
 def load(host: cfg.ConfigOpts) -> cfg.ConfigOpts:
-    """Read what the host has read.
+    """Read what the host has read; log each unknown option of ours once.
 
     :param host: the host's configuration, read already
     :raises ConfigurationError: a value that cannot be used
@@ -53,6 +54,7 @@ def load(host: cfg.ConfigOpts) -> cfg.ConfigOpts:
     conf([], project=PROJECT, prog=host.prog,
          default_config_files=list(host.config_file or ()),
          default_config_dirs=list(host.config_dir or ()))
+    unknown.warn(conf, in_cinder=True)
     project_conf.check(conf, leave_out=UNUSED)
     for name in set(conf) & set(host) - _COMMAND_LINE - UNUSED:
         value = conf[name]

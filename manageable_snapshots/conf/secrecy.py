@@ -12,12 +12,13 @@
 
 """Configuration files that tell their secrets to every user of the machine."""
 
-from collections.abc import Iterator
 import pathlib
 import re
 import stat
 
 from oslo_config import cfg
+
+from manageable_snapshots.conf import files
 
 # An option that is called so, or a URL with a password in it, as
 # transport_url has. An id, a file or the like is no secret itself.
@@ -35,14 +36,8 @@ def exposed(conf: cfg.ConfigOpts) -> list[str]:
 
     :param conf: the configuration, read already
     """
-    return [str(path) for path in _files(conf) if _is_exposed(path)]
-
-
-def _files(conf: cfg.ConfigOpts) -> Iterator[pathlib.Path]:
-    for name in conf.config_file or ():
-        yield pathlib.Path(name)
-    for folder in conf.config_dir or ():
-        yield from sorted(pathlib.Path(folder).glob('*.conf'))
+    return [str(path) for path in files.paths(conf)
+            if _is_exposed(path)]
 
 
 def _is_exposed(path: pathlib.Path) -> bool:

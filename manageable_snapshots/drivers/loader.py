@@ -18,6 +18,7 @@ import pkgutil
 from typing import Any
 
 from oslo_config import cfg
+from oslo_log import log as logging
 import stevedore
 from stevedore import exception as stevedore_exception
 
@@ -26,6 +27,8 @@ from manageable_snapshots.drivers import base
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
+
+LOG = logging.getLogger(__name__)
 
 NAMESPACE = 'manageable_snapshots.drivers'
 
@@ -127,6 +130,7 @@ def _make(conf: cfg.ConfigOpts, backend: str,
     try:
         driver = _find(name)
     except Exception as error:
+        LOG.debug('Cannot load the driver %s.', name, exc_info=True)
         raise exception.ConfigurationError(
             option='volume_driver', group=backend,
             reason=_('cannot load %(name)s: %(error)s') % {

@@ -352,7 +352,9 @@ class VolumeClient:
             raise
         except Exception as error:
             LOG.error('A request was not handed over within %d seconds: '
-                      '%s: %s', seconds, type(error).__name__, error)
+                      '%s: %s', seconds, type(error).__name__, error,
+                      exc_info=exception.is_unexpected(
+                          error.__cause__ or error))
             raise exception.ServiceUnavailable() from None
 
     def _reach_broker(self, deadline: float) -> None:
@@ -367,16 +369,18 @@ class VolumeClient:
             return
         client = self._client.prepare(topic=_NOWHERE)
         context = request_context.get_admin_context()
+        failure: Exception | None = None
         for _attempt in _attempts(deadline):
             try:
                 client.cast(context, 'nothing')
             except Exception as error:
                 # Of oslo.messaging, or of one of the libraries below it.
+                failure = error
                 LOG.debug('The message broker is not reached: %s', error)
                 continue
             if time.monotonic() < deadline:
                 return
-        raise _TooLate('the message broker cannot be reached')
+        raise _TooLate('the message broker cannot be reached') from failure
 
     def _call(self, context: request_context.RequestContext, queue: str,
               method: str, version: str, seconds: int,
@@ -408,7 +412,8 @@ class VolumeClient:
             raise
         except Exception as error:
             LOG.error('%s did not answer: %s: %s', queue,
-                      type(error).__name__, error)
+                      type(error).__name__, error,
+                      exc_info=exception.is_unexpected(error))
             if time.monotonic() - started >= seconds:
                 raise exception.BackendTimeout(
                     host=queue, seconds=seconds) from None

@@ -26,6 +26,7 @@ from oslo_log import log as logging
 import oslo_messaging as messaging
 
 from manageable_snapshots import context as request_context
+from manageable_snapshots import exception
 from manageable_snapshots.rpc import transport
 
 LOG = logging.getLogger(__name__)
@@ -126,6 +127,7 @@ class Notifier:
                 send(context, event, payload)
             except Exception as error:
                 LOG.warning('Notification %s of snapshot %s was not sent: %s',
-                            event, payload.get('snapshot_id'), error)
+                            event, payload.get('snapshot_id'), error,
+                            exc_info=exception.is_unexpected(error))
             finally:
                 self._waiting.task_done()

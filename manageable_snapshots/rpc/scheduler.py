@@ -26,6 +26,7 @@ import oslo_messaging as messaging
 from oslo_utils import timeutils
 
 from manageable_snapshots import context as request_context
+from manageable_snapshots import exception
 from manageable_snapshots.rpc import in_process
 from manageable_snapshots.rpc import serializer
 from manageable_snapshots.rpc import versions
@@ -76,6 +77,7 @@ class SchedulerClient:
                     timeutils.PERFECT_TIME_FORMAT))
         except Exception as error:
             LOG.warning('The schedulers are not told what %s offers: %s',
-                        host, error)
+                        host, error,
+                        exc_info=exception.is_unexpected(error))
         finally:
             self._free.release()

@@ -136,7 +136,8 @@ class Servers:
                 server.start()
         except Exception as error:
             # A password that is wrong, say.
-            LOG.error('Cannot listen for requests: %s', error)
+            LOG.error('Cannot listen for requests: %s', error,
+                      exc_info=exception.is_unexpected(error))
             return
         self._listening.set()
         if self._stopped:
@@ -168,7 +169,8 @@ def _stop(server: Any) -> None:
         server.stop()
         server.wait()
     except Exception as error:
-        LOG.warning('A message server did not stop cleanly: %s', error)
+        LOG.warning('A message server did not stop cleanly: %s', error,
+                    exc_info=exception.is_unexpected(error))
 
 
 def get_servers(conf: cfg.ConfigOpts, transport: messaging.Transport,

@@ -145,7 +145,7 @@ class Companions:
             self, context: request_context.RequestContext,
             snapshot: dict[str, Any], unmanage_only: bool = False,
             handle_quota: bool = True) -> bool:
-        """Delete a snapshot, or let go of it.
+        """Delete or unmanage a snapshot.
 
         :param snapshot: Cinder's Snapshot object
         :param unmanage_only: leave it on the backend as it is
@@ -161,11 +161,14 @@ class Companions:
             else:
                 self._driver.delete_snapshot(view)
         except Exception as error:
-            LOG.error('Deleting snapshot %s failed.', snapshot_id,
-                      exc_info=error)
+            LOG.error('%s snapshot %s failed.',
+                      'Unmanaging' if unmanage_only else 'Deleting',
+                      snapshot_id, exc_info=error)
             self._fail_deletion(context, snapshot_id)
             return False
         self._forget_snapshot(context, snapshot_id, handle_quota)
+        LOG.info('%s %s', 'unmanaged' if unmanage_only else 'deleted',
+                 snapshot_id)
         self._inventory.changed()
         return True
 

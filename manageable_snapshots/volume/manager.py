@@ -94,6 +94,11 @@ class Manager:
             self._take_up(task)
         return snapshot_id
 
+    def storage_changed(self) -> None:
+        """Forget what was read: the backend has failed over, or back."""
+        self._driver.forget()
+        self.inventory.forget()
+
     def resume(self) -> None:
         """Take up the adoptions that were accepted and are not under way.
 
@@ -118,11 +123,6 @@ class Manager:
                     if self._idle_since is None else
                     time.monotonic() - self._idle_since >= backlog.HANGING):
                 self._adopter.give_up(task)
-
-    def storage_changed(self) -> None:
-        """Forget what was read: the backend has failed over, or back."""
-        self._driver.forget()
-        self.inventory.forget()
 
     def _fetch_references(self) -> None:
         """Have recorded what the API took for an adoption of Cinder's own.

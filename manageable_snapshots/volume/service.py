@@ -30,6 +30,8 @@ from oslo_config import cfg
 from oslo_log import log as logging
 from oslo_utils import timeutils
 
+from manageable_snapshots.conf import host
+from manageable_snapshots.conf import unknown
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import quota
@@ -164,7 +166,8 @@ class Backend:
             stats = self._driver.get_volume_stats(refresh=True)
         except Exception as error:
             LOG.warning('Backend %s does not say what it offers: %s',
-                        self.host, error)
+                        self.host, error,
+                        exc_info=exception.is_unexpected(error))
         else:
             self._scheduler.update_service_capabilities(self.host, stats)
 
@@ -306,6 +309,7 @@ def run(conf: cfg.ConfigOpts, stopping: threading.Event) -> int:
     :returns: exit status; 1: work was cut short
     :raises ConfigurationError: an option is missing or wrong
     """
+    unknown.warn(conf, in_cinder=host.is_hosts(conf))
     service = Service(conf)
     service.start()
     stopping.wait()

@@ -266,7 +266,7 @@ def _delete(app: Any, req: request.Request, snapshot_id: str, *,
             raise
     LOG.info('Snapshot %(snapshot)s is to be %(done)s.',
              {'snapshot': snapshot_id,
-              'done': 'let go of' if unmanage_only else 'deleted'})
+              'done': 'unmanaged' if unmanage_only else 'deleted'})
     return responses.accepted()
 
 

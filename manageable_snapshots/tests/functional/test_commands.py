@@ -154,6 +154,17 @@ class TestServe(TestCase):
         self.assertEqual(0, self.run_serve(
             ask_for_a_volume, '--config-file', path, '--debug'))
 
+    def test_an_option_that_there_is_not(self):
+        path = self.write('[DEFAULT]\nquota_volume = 0\n')
+        warned = []
+
+        def look(match):
+            warned.append('Unknown option quota_volume in section [DEFAULT]'
+                          in match.string)
+
+        self.assertEqual(0, self.run_serve(look, '--config-file', path))
+        self.assertEqual([True], warned)
+
     def test_a_port_in_use_is_said_in_a_line(self):
         def serve_again(match):
             port = match.group(1).rpartition(':')[2].partition('/')[0]
@@ -219,6 +230,37 @@ osapi_volume_listen_port = 0
         self.assertEqual(0, self.serve(
             volume.main, ['--config-file', self.path],
             r'Backend \S+@directory is ready', lambda match: None))
+
+    def misspell(self, text, name='project.conf'):
+        with open(os.path.join(self.folder, name), 'a') as file:
+            file.write(text)
+
+    def test_the_start_names_what_is_unknown(self):
+        self.misspell('[manageable_snapshots]\nadoption_thread = 4\n')
+        self.misspell('"volume:creat": "@"\n', 'policy.yaml')
+        option = (r'(?s)WARNING.* Unknown option adoption_thread in section '
+                  r'\[manageable_snapshots\].*')
+        self.assertEqual(0, self.serve(
+            api.main, ['--config-file', self.path],
+            option + r'WARNING.* Policy rule volume:creat in .*'
+            r'Did you mean volume:create\?.*Listening on ',
+            lambda match: None))
+
+    def test_so_does_the_workers(self):
+        self.misspell('directory_pat = x\n')
+        self.assertEqual(0, self.serve(
+            volume.main, ['--config-file', self.path],
+            r'(?s)WARNING.* Unknown option directory_pat in section '
+            r'\[directory\].*Did you mean directory_path\?'
+            r'.*Backend \S+@directory is ready', lambda match: None))
+
+    def test_a_policy_file_that_cannot_be_used_is_said_in_a_line(self):
+        self.misspell('- a\n', 'policy.yaml')
+        code, _out, err = self.call(api.main, '--config-file', self.path)
+        self.assertEqual(1, code)
+        self.assertIn('Option policy_file in section [oslo_policy]: '
+                      f'{self.folder}/policy.yaml: ', err)
+        self.assertNotIn('Traceback', err)
 
     def gunicorn(self, **environment):
         process = subprocess.Popen(

@@ -126,12 +126,18 @@ class Combination:
             {'os-unmanage': {}})[0])
         self.settled(snapshot_id, None)
         self.assertEqual({f'snapshot-{snapshot_id}'}, self.held())
+        if self.is_ours():
+            cinder.wait_for(
+                lambda: f'unmanaged {snapshot_id}' in self.worker_log())
         again = self.adopted(f'snapshot-{snapshot_id}')
         self.assertEqual({f'snapshot-{again}'}, self.held())
 
     def is_ours(self):
         """Whether our worker adopts."""
         return 'manager' in self.PARTS
+
+    def worker_log(self):
+        return self.stack.log('volume')
 
 
 class FilterTest(Combination, cinder.TestCase):
@@ -244,6 +250,9 @@ class OwnWorkerTest(Combination, cinder.TestCase):
 
     def is_ours(self):
         return True
+
+    def worker_log(self):
+        return self.worker.log
 
     def test_delete_volume(self):
         self.stack.ask('DELETE', f'volumes/{self.volume_id}')

@@ -104,6 +104,9 @@ class Driver(base.SnapshotDriver):
         except NotImplementedError:
             return None
         except Exception as error:
+            LOG.warning('%s could not list its snapshots: %s', self.NAME,
+                        _shown(error),
+                        exc_info=exception.is_unexpected(error))
             raise exception.ServiceUnavailable(
                 _('The driver %s cannot list its snapshots now.')
                 % self.NAME) from error
@@ -123,7 +126,8 @@ class Driver(base.SnapshotDriver):
             return self.manage_existing_snapshot(snapshot, ref)
         except Exception as error:
             LOG.info('%s has no more to say of snapshot %s: %s', self.NAME,
-                     snapshot.id, _shown(error))
+                     snapshot.id, _shown(error),
+                     exc_info=exception.is_unexpected(error))
             return None
 
     def manage_existing_snapshot(
@@ -220,7 +224,8 @@ class Driver(base.SnapshotDriver):
             except Exception as error:
                 LOG.warning('%s could not list its snapshots, so that only '
                             'the name tells whether one is managed: %s',
-                            self.NAME, _shown(error))
+                            self.NAME, _shown(error),
+                            exc_info=exception.is_unexpected(error))
                 return
             here, elsewhere = self._find(snapshot, own)
         owner = next((entry.cinder_id for entry in here

@@ -12,7 +12,8 @@
 
 """Cinder's volume manager, with two of its methods replaced.
 
-Two more are extended: they tell that the backend has failed over.
+Three more are extended: to log unmanaging, and to forget the old storage after
+a failover.
 """
 
 from collections.abc import Callable
@@ -104,6 +105,17 @@ class VolumeManager(cinder_manager.VolumeManager):
         return self._ready().manage_existing_snapshot(
             _context(ctxt), snapshot={'id': snapshot.id}, ref=ref)
 
+    def delete_snapshot(
+            self, context: cinder_context.RequestContext,
+            snapshot: cinder_objects.Snapshot, unmanage_only: bool = False,
+            **kwargs: Any) -> Any:
+        """As Cinder's; its own line about unmanaging does not have the id."""
+        skipped = super().delete_snapshot(
+            context, snapshot, unmanage_only=unmanage_only, **kwargs)
+        if unmanage_only and not skipped:
+            LOG.info('unmanaged %s', snapshot.id)
+        return skipped
+
     def finish_failover(self, *args: Any, **kwargs: Any) -> None:
         """As Cinder's; the driver has failed over, or tried to."""
         self._forget_storage()
@@ -158,7 +170,8 @@ class VolumeManager(cinder_manager.VolumeManager):
             self._presence = presence
         except Exception as error:
             LOG.warning('The API takes %s for a worker of Cinder\'s own: %s',
-                        self.service_topic_queue, error)
+                        self.service_topic_queue, error,
+                        exc_info=exception.is_unexpected(error))
 
     def _ready(self) -> server.Endpoint:
         """What answers.
@@ -251,7 +264,8 @@ class Manager(manager.Manager):
             call()
         except Exception as error:
             LOG.warning('Cannot %s adoptions of %s now: %s', what,
-                        self._host, error)
+                        self._host, error,
+                        exc_info=exception.is_unexpected(error))
 
     def _gets_nowhere(self, snapshot_id: str) -> bool:
         return backlog.gets_nowhere(

@@ -82,8 +82,8 @@ SIZE = Step('worker', 'manageable_snapshots.drivers.rbd:RBDDriver.'
 #: In the order of the steps. A function of ``db`` ends before its transaction
 #: does.
 STEPS = (
+    Step('api', f'{_API}:authorize'),
     Step('api', f'{_API}:accept'),
-    Step('api', f'{_API}:_authorize'),
     Step('api', f'{_API}:_record'),
     Step('api', 'manageable_snapshots.db.quota:charge'),
     Step('api', f'{_ROWS}:create'),
@@ -128,6 +128,10 @@ STEPS = (
 #: step is all that they do.
 OTHERS = frozenset((
     f'{_API}:_refuse_managed',
+    f'{_API}:_require_snapshottable',
+    'manageable_snapshots.volume.adoption:Task.__str__',
+    'manageable_snapshots.volume.adoption:_explained',
+    'manageable_snapshots.volume.adoption:_managed',
     f'{_WORKER}.__init__',
     f'{_WORKER}._adopt',
     f'{_WORKER}._before_the_rename',

@@ -26,6 +26,7 @@ import webob
 from manageable_snapshots.api import cinder
 from manageable_snapshots.api import request
 from manageable_snapshots.db import engine
+from manageable_snapshots import exception
 from manageable_snapshots import starting
 from manageable_snapshots.tests.unit.api import base
 
@@ -359,10 +360,40 @@ class CannotStartTest(FilterTestCase):
 
     def test_an_error_of_many_lines(self):
         def fail(environ):
-            raise ValueError('one\n  two')
+            raise exception.ServiceUnavailable('one\n  two')
 
         self.filter._ours = starting.Part(fail)
         self.assertSaysOnce('one two')
+
+    def test_a_bug_leaves_its_traceback(self):
+        def fail(environ):
+            raise AttributeError('no such attribute')
+
+        self.filter._ours = starting.Part(fail)
+        self.assertEqual(503, self.status())
+        self.assertIn('Cannot start the manageable_snapshots filter: no such '
+                      'attribute\nTraceback', self.log.output)
+
+    def test_an_unknown_option_is_named_once(self):
+        self.read('sqlite:////nowhere/at/all', list_timeout=3)
+        for _count in range(2):
+            self.assertEqual(503, self.status())
+            self.passed += starting.PAUSE + 1
+        self.assertEqual(1, self.log.output.count(
+            'Unknown option list_timeout in section [DEFAULT]'))
+
+    def test_a_misspelt_rule_is_named(self):
+        with open(os.path.join(self.folder, 'policy.yaml'), 'w') as file:
+            file.write('"snapshot_extension:manage": "@"\n')
+        self.assertEqual(200, self.status())
+        self.assertIn('Policy rule snapshot_extension:manage in '
+                      f'{file.name} is unknown', self.log.output)
+
+    def test_a_policy_file_that_cannot_be_used_is_named(self):
+        with open(os.path.join(self.folder, 'policy.yaml'), 'w') as file:
+            file.write('- a\n')
+        self.assertEqual(200, self.status())
+        self.assertIn(f'{file.name}: it does not consist of', self.log.output)
 
     def test_the_answer_is_a_fault(self):
         self.read('sqlite:////nowhere/at/all')

@@ -13,6 +13,8 @@
 """manageable-snapshots-manage and manageable-snapshots-status."""
 
 import json
+import subprocess
+import sys
 from unittest import mock
 
 from manageable_snapshots.cmd import manage
@@ -110,9 +112,46 @@ class TestUpgradeCheck(TestCase):
     def test_ready(self):
         self.manage('db', 'sync')
         self.assertEqual(
-            (0, {'Configuration': (0, None), 'Secrets': (0, None),
-                 'Database': (0, None)}),
+            (0, {'Configuration': (0, None), 'Policy': (0, None),
+                 'Secrets': (0, None), 'Database': (0, None)}),
             self.check())
+
+    def test_unknown_options_are_a_warning(self):
+        self.manage('db', 'sync')
+        with open(self.path, 'a') as file:
+            file.write('[manageable_snapshots]\nadoption_thread = 4\n'
+                       'rpc_timeuot = 3\n')
+        code, checks = self.check()
+        self.assertEqual((1, 1), (code, checks['Configuration'][0]))
+        for word in ('Unknown option adoption_thread in', self.path,
+                     'Did you mean adoption_threads?', 'rpc_timeuot'):
+            self.assertIn(word, checks['Configuration'][1])
+
+    def test_unknown_rules_are_a_warning(self):
+        self.manage('db', 'sync')
+        self.write('"volume:creat": "@"\n', 'policy.yaml')
+        code, checks = self.check()
+        self.assertEqual((1, 1), (code, checks['Policy'][0]))
+        self.assertIn('Did you mean volume:create?', checks['Policy'][1])
+
+    def test_a_policy_file_that_cannot_be_used(self):
+        self.manage('db', 'sync')
+        self.write('- a\n', 'policy.yaml')
+        code, checks = self.check()
+        self.assertEqual((2, 2), (code, checks['Policy'][0]))
+        self.assertIn('policy.yaml: it does not consist',
+                      checks['Policy'][1])
+
+    def test_a_rule_that_cannot_be_parsed_is_told_in_the_table_only(self):
+        self.manage('db', 'sync')
+        self.write('"volume:create": "member"\n', 'policy.yaml')
+        done = subprocess.run(
+            [sys.executable, '-c', 'from manageable_snapshots.cmd import '
+             'status\nraise SystemExit(status.main())', '--config-file',
+             self.path, 'upgrade', 'check'], stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, timeout=60)
+        self.assertEqual((1, ''), (done.returncode, done.stderr))
+        self.assertIn('Policy rule volume:create in', done.stdout)
 
     def test_a_password_that_everybody_may_read(self):
         self.manage('db', 'sync')

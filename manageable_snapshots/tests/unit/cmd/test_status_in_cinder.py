@@ -121,6 +121,7 @@ class InCinderTest(base.TestCase):
     def test_all_is_well(self):
         self.assertEqual((0, {
             'Configuration': (0, None),
+            'Policy': (0, None),
             'Secrets': (0, None),
             'Filter in cinder-api': (0, f'{self.folder}/api-paste.ini'),
             'Manager in cinder-volume': (0, None),
@@ -153,6 +154,23 @@ class InCinderTest(base.TestCase):
     def test_a_value_that_cannot_be(self):
         self.configure(volume_manager=MANAGER, quota_snapshots='many')
         self.assertFound(2, 'Configuration', 'quota_snapshots')
+
+    def test_an_option_that_there_is_not(self):
+        self.configure(volume_manager=MANAGER, my_own='x', list_timeout=3)
+        self.assertFound(1, 'Configuration', 'Unknown option list_timeout',
+                         'It belongs in [manageable_snapshots].')
+
+    def test_a_rule_that_there_is_not(self):
+        self.write('"backup:creat": "@"\n"snapshot_extension:manage": "@"\n',
+                   'policy.yaml')
+        self.assertFound(
+            1, 'Policy', 'Policy rule snapshot_extension:manage in',
+            'is unknown', 'Did you mean snapshot_extension:snapshot_manage?')
+
+    def test_a_policy_file_that_is_not_there(self):
+        with open(self.path, 'a') as file:
+            file.write('[oslo_policy]\npolicy_file = none.yaml\n')
+        self.assertFound(1, 'Policy', 'none.yaml', 'does not exist')
 
     def test_a_value_that_only_cinder_can_have(self):
         self.configure(

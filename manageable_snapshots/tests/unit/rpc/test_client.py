@@ -306,6 +306,18 @@ class BadDaysTest(BrokerTestCase):
         self.assertEqual({self.NOTHING}, set(self.broker.methods()))
         self.assertNotIn('Traceback', self.log.output)
 
+    def test_a_bug_leaves_its_traceback(self):
+        def mistake():
+            raise TypeError('a mistake')
+
+        for method in (self.NOTHING, self.MANAGE):
+            with self.subTest(method=method):
+                self.log.reset_output()
+                self.broker.plan = {method: [mistake]}
+                self.assertUnavailable(self.adopt, within=2)
+                self.assertIn('TypeError: a mistake', self.log.output)
+                self.assertIn(', in mistake', self.log.output)
+
     def test_a_broker_that_comes_back_in_time_is_not_missed(self):
         self.broker.plan[self.NOTHING] = [
             messaging.MessageDeliveryFailure('refused'), Foreign('refused'),
