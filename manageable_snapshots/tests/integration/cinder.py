@@ -18,7 +18,6 @@ the other, and each class says what of this project is loaded.
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
 import contextlib
 import functools
 import os
@@ -282,24 +281,21 @@ class TestCase(base.BaseTestCase):
     PARTS: tuple[str, ...] = ('filter', 'manager')
     CONF = FRESH
     API = 'gunicorn'
-    #: more of what tools/rig/cinder obeys
-    OPTIONS: Mapping[str, str] = {}
+    ENVIRON: dict[str, str] = {}
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.stack = stack()
-        cls.load()
+        cls.stack.load(*cls.PARTS, conf=cls.CONF, api=cls.API,
+                       **cls.ENVIRON)
         cls.stack.clear()
 
     def setUp(self):
         super().setUp()
         # The test before may have left it in pieces.
-        self.load()
-
-    @classmethod
-    def load(cls):
-        cls.stack.load(*cls.PARTS, conf=cls.CONF, api=cls.API, **cls.OPTIONS)
+        self.stack.load(*self.PARTS, conf=self.CONF, api=self.API,
+                        **self.ENVIRON)
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = PATIENCE) -> None:

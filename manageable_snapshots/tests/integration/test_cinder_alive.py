@@ -67,7 +67,7 @@ class StatusTest(cinder.TestCase):
 
 class MigrationTest(cinder.TestCase):
 
-    OPTIONS = {'CINDER_BACKENDS': 'ceph ceph-b'}
+    ENVIRON = {'CINDER_BACKENDS': 'ceph ceph-b'}
 
     @classmethod
     def setUpClass(cls):
@@ -136,7 +136,7 @@ class MigrationTest(cinder.TestCase):
 
 class BackupTest(cinder.TestCase):
 
-    OPTIONS = {'CINDER_BACKUP': '1'}
+    ENVIRON = {'CINDER_BACKUP': '1'}
 
     def back_up(self, volume_id, **options):
         status, body = self.stack.ask('POST', 'backups', {'backup': {

@@ -42,7 +42,7 @@ _MANAGE = os.path.join(os.path.dirname(sys.executable),
 class FailoverTestCase(cinder.TestCase):
 
     CONF = CONF
-    OPTIONS = {'CINDER_BACKENDS': 'ceph ceph-r'}
+    ENVIRON = {'CINDER_BACKENDS': 'ceph ceph-r'}
 
     @classmethod
     def setUpClass(cls):
