@@ -161,21 +161,25 @@ class Adopter:
             return Task(context, snapshot_id, snapshot.volume_id,
                         snapshot.project_id, ref, snapshot.created_at)
 
-    def adopt(self, task: Task) -> None:
-        """Adopt a snapshot that was accepted. Never raises."""
+    def adopt(self, task: Task) -> bool:
+        """Adopt a snapshot that was accepted. Never raises.
+
+        :returns: False: it was put off, as something is away
+        """
         # This thread's log lines name the request.
         task.context.update_store()
         try:
             self._adopt(task)
-            return
+            return True
         except Exception as error:
             failure = error
         if isinstance(failure, _AWAY):
             LOG.warning('Adopting snapshot %s is put off (%s): %s',
                         task.snapshot_id, task, failure)
             self.give_up(task)
-        else:
-            self._fail(task, failure)
+            return False
+        self._fail(task, failure)
+        return True
 
     def give_up(self, task: Task) -> None:
         """Make an error of what has waited for too long. Never raises.

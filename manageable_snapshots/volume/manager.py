@@ -74,8 +74,10 @@ class Manager:
             timeout=own.list_timeout)
         self._adopter = adoption.Adopter(
             conf, database, driver, locks, notifier, host, self.inventory)
+        #: seconds between two calls of ``resume``, and of ``give_up``
+        self.recovery_interval = own.recovery_interval
         self._backlog = backlog.Backlog(
-            own.adoption_threads, own.adoption_backlog)
+            own.adoption_threads, own.adoption_backlog, self._refill)
         #: since when nothing is taken up as the driver is not ready
         self._idle_since: float | None = time.monotonic()
 
@@ -89,9 +91,10 @@ class Manager:
         :returns: the row's id
         """
         snapshot_id = objects.identifier(snapshot, 'Snapshot')
-        task = self._accept(ctxt, snapshot_id, ref)
-        if task is not None:
-            self._take_up(task)
+        task = self._adopter.accept(ctxt, snapshot_id, ref)
+        if task is not None and not self._take_up(task):
+            LOG.info('The adoption of snapshot %s waits in the database.',
+                     snapshot_id)
         return snapshot_id
 
     def storage_changed(self) -> None:
@@ -107,11 +110,19 @@ class Manager:
         """
         self._idle_since = None
         self._fetch_references()
+        left = 0
         for task in self._accepted(
                 self._conf.manageable_snapshots.rpc_timeout):
-            LOG.info('Taking up the adoption of snapshot %s again.',
-                     task.snapshot_id)
-            self._take_up(task)
+            if self._backlog.has(task.snapshot_id):
+                continue
+            if self._take_up(task):
+                LOG.info('Taking up the adoption of snapshot %s again.',
+                         task.snapshot_id)
+            else:
+                left += 1
+        if left:
+            LOG.info('%d adoptions of %s wait in the database.', left,
+                     self._host)
 
     def give_up(self) -> None:
         """Make errors of what gets nowhere, and is older than it may be."""
@@ -119,7 +130,7 @@ class Manager:
         if not seconds:
             return
         for task in self._accepted(seconds):
-            if (self._gets_nowhere(task.snapshot_id)
+            if (self._backlog.gets_nowhere(task.snapshot_id)
                     if self._idle_since is None else
                     time.monotonic() - self._idle_since >= backlog.HANGING):
                 self._adopter.give_up(task)
@@ -153,9 +164,6 @@ class Manager:
                 for row in snapshots.creating_on(
                     session, self._host, older_than=older_than)]
 
-    def _gets_nowhere(self, snapshot_id: str) -> bool:
-        return self._backlog.gets_nowhere(snapshot_id)
-
     def stop(self, timeout: float | None) -> bool:
         """Finish what is under way.
 
@@ -164,16 +172,20 @@ class Manager:
         """
         return self._backlog.stop(timeout)
 
-    def _accept(self, *args: Any) -> adoption.Task | None:
-        return self._adopter.accept(*args)
+    def _refill(self) -> None:
+        try:
+            self.resume()
+        except exception.ServiceUnavailable as error:
+            LOG.warning('Cannot resume adoptions of %s now: %s', self._host,
+                        error)
+        except Exception:
+            LOG.exception('Cannot resume adoptions of %s now.', self._host)
 
-    def _take_up(self, task: adoption.Task) -> None:
-        taken = self._backlog.put(
+    def _take_up(self, task: adoption.Task) -> bool:
+        """Have it adopted; False: it has to wait in the database."""
+        return self._backlog.put(
             task.snapshot_id, task.project_id,
             functools.partial(self._adopter.adopt, task))
-        if not taken:
-            LOG.info('The adoption of snapshot %s waits in the database.',
-                     task.snapshot_id)
 
     def get_manageable_snapshots(
             self, ctxt: request_context.RequestContext, marker: Any,

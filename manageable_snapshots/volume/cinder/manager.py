@@ -47,12 +47,13 @@ from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import serializer
 from manageable_snapshots.rpc import server
 from manageable_snapshots import starting
-from manageable_snapshots.volume import adoption
-from manageable_snapshots.volume import backlog
 from manageable_snapshots.volume.cinder import driver as cinders
 from manageable_snapshots.volume import manager
 
 LOG = logging.getLogger(__name__)
+
+#: for the notifications that a stop finds unsent
+_FLUSH_SECONDS = 2
 
 
 class VolumeManager(cinder_manager.VolumeManager):
@@ -143,7 +144,7 @@ class VolumeManager(cinder_manager.VolumeManager):
             parts = self._started()
             if parts is not None and self.driver.initialized:
                 self._say_that_it_is_there()
-                parts.try_to_resume()
+                self._try_to('resume', parts.resume)
                 time.sleep(parts.recovery_interval)
             else:
                 time.sleep(starting.PAUSE)
@@ -153,9 +154,18 @@ class VolumeManager(cinder_manager.VolumeManager):
         while True:
             parts = self._started()
             if parts is not None:
-                parts.try_to_give_up()
+                self._try_to('give up', parts.give_up)
             time.sleep(starting.PAUSE if parts is None
                        else parts.recovery_interval)
+
+    def _try_to(self, what: str, call: Callable[[], None]) -> None:
+        """Call what is called again, where what is away is no surprise."""
+        try:
+            call()
+        except Exception as error:
+            LOG.warning('Cannot %s adoptions of %s now: %s', what,
+                        self.service_topic_queue, error,
+                        exc_info=exception.is_unexpected(error))
 
     def _say_that_it_is_there(self) -> None:
         # Cinder's service knows of its own servers only. This one ends with
@@ -186,19 +196,28 @@ class VolumeManager(cinder_manager.VolumeManager):
             raise serializer.expected(exception.DriverNotInitialized())
         return server.Endpoint(parts)
 
-    def _started(self) -> 'Manager | None':
+    def _started(self) -> manager.Manager | None:
         return self._snapshots.get(
             f'listing and adopting snapshots on {self.service_topic_queue}')
 
-    def _start(self) -> 'Manager':
+    def _start(self) -> manager.Manager:
         conf = host.load(cfg.CONF)
         database = engine.Database(conf)
         schema.check(database, in_cinder=True)
-        return Manager(
+        notifier = notifications.Notifier(conf, self.host)
+        parts = manager.Manager(
             conf, self.service_topic_queue, database,
             self._native(conf, database) or cinders.Driver(conf, self),
-            Locks(),
-            notifications.Notifier(conf, self.host))
+            Locks(), notifier)
+
+        def finish() -> None:
+            # Cinder's launcher has registered the option, and ends the
+            # process when that time is over; 0: it does not.
+            parts.stop(cfg.CONF.graceful_shutdown_timeout or None)
+            notifier.flush(_FLUSH_SECONDS)
+
+        _before_the_locks_are_gone(finish)
+        return parts
 
     def _native(self, conf: cfg.ConfigOpts,
                 database: engine.Database) -> base.SnapshotDriver | None:
@@ -232,63 +251,29 @@ class VolumeManager(cinder_manager.VolumeManager):
             active['name'], active['conf'], active['user'])
 
 
-class Manager(manager.Manager):
-    """Adopts in the thread that the message came in, as Cinder does.
+def _before_the_locks_are_gone(finish: Callable[[], None]) -> None:
+    """Call a function when Cinder's service stops, before its locks go.
 
-    Cinder's service waits for these when it is stopped. Only so many adopt at
-    the same time: beyond what a pool of connections keeps, each would make and
-    close some of its own.
+    Cinder does not tell a manager that it stops, and has no hook for that. In
+    every release, with and without eventlet, its service stops the RPC
+    servers first, then the coordinator, and ends the process later. Adoptions
+    hold the coordinator's locks, so the coordinator's stop is the place to
+    wait for them.
+
+    The function is called once. A second stop, after the parent process has
+    died, ends the service at once.
     """
+    coordinator = coordination.COORDINATOR
+    stop = coordinator.stop
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._under_way: set[str] = set()
-        #: those of them that run, and since when, monotonic seconds
-        self._began: dict[str, float] = {}
-        self._threads = self._conf.manageable_snapshots.adoption_threads
-        self._accepting = threading.BoundedSemaphore(self._threads)
-        self._adopting = threading.BoundedSemaphore(self._threads)
-        self.recovery_interval = (
-            self._conf.manageable_snapshots.recovery_interval)
-
-    def try_to_resume(self) -> None:
-        """As ``resume``, where what is away now is no surprise."""
-        self._try_to('resume', self.resume)
-
-    def try_to_give_up(self) -> None:
-        """As ``give_up``, likewise."""
-        self._try_to('give up', self.give_up)
-
-    def _try_to(self, what: str, call: Callable[[], None]) -> None:
+    def finish_and_stop() -> None:
+        coordinator.stop = stop
         try:
-            call()
-        except Exception as error:
-            LOG.warning('Cannot %s adoptions of %s now: %s', what,
-                        self._host, error,
-                        exc_info=exception.is_unexpected(error))
-
-    def _gets_nowhere(self, snapshot_id: str) -> bool:
-        return backlog.gets_nowhere(
-            dict(self._began), snapshot_id, self._threads)
-
-    def _accept(self, *args: Any) -> adoption.Task | None:
-        with self._accepting:
-            return super()._accept(*args)
-
-    def _take_up(self, task: adoption.Task) -> None:
-        snapshot_id = task.snapshot_id
-        if snapshot_id in self._under_way:
-            return
-        self._under_way.add(snapshot_id)
-        try:
-            with self._adopting:
-                self._began[snapshot_id] = time.monotonic()
-                try:
-                    self._adopter.adopt(task)
-                finally:
-                    del self._began[snapshot_id]
+            finish()
         finally:
-            self._under_way.discard(snapshot_id)
+            stop()
+
+    coordinator.stop = finish_and_stop
 
 
 class Locks:

@@ -49,13 +49,11 @@ class Step:
         ``refused``, it cannot be; ``unsent``, the message cannot be;
         ``again``, a worker died of the rename; ``away``, the backend does
         not answer; ``overdue``, nor has it for long
-    :ivar is_in_cinder: whether it is a step there, too
     """
 
     process: str
     target: str
     when: str = 'adopted'
-    is_in_cinder: bool = True
 
     @property
     def name(self) -> str:
@@ -95,8 +93,7 @@ STEPS = (
     Step('worker', 'manageable_snapshots.volume.manager:Manager.'
          'manage_existing_snapshot'),
     ACCEPT,
-    Step('worker', 'manageable_snapshots.volume.backlog:Backlog.put',
-         is_in_cinder=False),
+    Step('worker', 'manageable_snapshots.volume.backlog:Backlog.put'),
     Step('worker', f'{_WORKER}.adopt'),
     Step('worker', f'{_WORKER}._claim'),
     Step('worker', 'manageable_snapshots.volume.owners:confirm'),

@@ -95,6 +95,78 @@ class ManageTest(ManagerTestCase):
         self.assertTrue(self.manager.stop(30))
         self.assertEqual('creating', self.row(snapshot_id).status)
 
+    def left_by_a_process(self, name):
+        self.hold(self.volume_id, name)
+        snapshot_id = self.accepted(
+            self.volume_id, ref={'source-name': name})
+        self.change(snapshot_id, created_at=timeutils.utcnow()
+                    - datetime.timedelta(seconds=11))
+        return snapshot_id
+
+    def small(self, limit):
+        """A manager with room for so many."""
+        self.conf.set_override('adoption_threads', 1, 'manageable_snapshots')
+        self.conf.set_override(
+            'adoption_backlog', limit, 'manageable_snapshots')
+        small = manager.Manager(
+            self.conf, base.HOST, self.database, self.driver, self.locks,
+            self.notifier)
+        self.addCleanup(small.stop, 0)
+        return small
+
+    def test_what_had_no_room_is_taken_up_as_soon_as_there_is(self):
+        ids = [self.left_by_a_process(f'old-{number}') for number in range(5)]
+        all_renamed = threading.Semaphore(0)
+        self.driver.before_rename = all_renamed.release
+        small = self.small(limit=2)
+        small.resume()
+        for _each in ids:
+            self.assertTrue(all_renamed.acquire(timeout=30))
+        self.assertTrue(small.stop(30))
+        self.assertEqual({'available'},
+                         {self.row(each).status for each in ids})
+
+    def test_what_had_no_room_waits_while_the_backend_is_away(self):
+        ids = [self.left_by_a_process(f'old-{number}') for number in range(5)]
+        asked = threading.Semaphore(0)
+
+        def get_size(snapshot, ref):
+            asked.release()
+            raise exception.ServiceUnavailable()
+
+        self.driver.manage_existing_snapshot_get_size = get_size
+        small = self.small(limit=2)
+        small.resume()
+        for _number in range(2):
+            self.assertTrue(asked.acquire(timeout=30))
+        for thread in threading.enumerate():
+            if thread.name == 'adoption':
+                thread.join(30)
+        self.assertFalse(asked.acquire(blocking=False))
+        self.assertEqual({'creating'},
+                         {self.row(each).status for each in ids})
+
+    def test_what_is_under_way_is_not_taken_up_again(self):
+        hanging, goes_on = self.hang()
+        self.left_by_a_process('old')
+        self.manager.resume()
+        self.assertTrue(hanging.wait(30))
+        for _look in range(2):
+            self.manager.resume()
+        goes_on.set()
+        self.assertTrue(self.manager.stop(30))
+        self.assertEqual(1, self.log.output.count('Taking up the adoption'))
+
+    def test_how_many_wait_in_the_database_is_one_line(self):
+        hanging, goes_on = self.hang()
+        for number in range(5):
+            self.left_by_a_process(f'old-{number}')
+        self.small(limit=2).resume()
+        self.assertTrue(hanging.wait(30))
+        self.assertIn('3 adoptions of node@dir wait in the database.',
+                      self.log.output)
+        goes_on.set()
+
     def overdue(self):
         snapshot_id = self.accepted(self.volume_id)
         self.change(snapshot_id, created_at=timeutils.utcnow()
