@@ -14,6 +14,7 @@
 
 import errno
 import json
+import struct
 import threading
 from unittest import mock
 
@@ -23,6 +24,7 @@ from oslotest import base as test_base
 
 from manageable_snapshots.drivers import rbd as driver
 from manageable_snapshots.drivers import rbd_images
+from manageable_snapshots.drivers import rbd_scan
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.unit.drivers import librbd
@@ -347,6 +349,21 @@ class TestScan(RBDTestCase):
         self.driver.manage_existing_snapshot(
             row, listed['not \\xff'].reference)
         self.assertEqual(['text', row.name], self.names(volume))
+
+    def test_an_image_of_the_older_format(self):
+        volume = self.volume('snap')
+        self.storage.older = b''.join((
+            struct.pack('<I', 3), b'any', struct.pack('<I', 1),
+            librbd._string(volume.name.encode()), librbd._string(b'')))
+        listed = rbd_scan.directory(librbd.Ioctx(self.storage))
+        self.assertEqual(rbd_scan.Listed(volume.name.encode(), ''), listed[0])
+        self.storage.silent = {f'{volume.name}.rbd'}
+        self.assertEqual([volume.name], list(self.unread()))
+
+    def test_a_pool_that_never_had_an_image(self):
+        self.storage.faults['list'] = [
+            librbd.Rados.ObjectNotFound(errno.ENOENT)]
+        self.assertEqual([], list(self.driver.scan([])))
 
     def test_a_name_in_the_log_is_one_line(self):
         librbd.Module.RBD().create(
