@@ -126,6 +126,16 @@ class Pool(fixtures.Fixture):
         (number,) = json.loads(answer)['acting']
         return number
 
+    def own_osds(self) -> tuple[int, int]:
+        """The OSDs of what names the images, and of what all need."""
+        return self.osd_of('rbd_directory'), self.osd_of('rbd_info')
+
+    def osds(self, image: str) -> set[int]:
+        """The OSDs that have what is needed to open an image."""
+        with self.open(image, read_only=True) as opened:
+            header = f'rbd_header.{opened.id()}'
+        return {self.osd_of(header), self.osd_of(f'rbd_id.{image}')}
+
     @contextlib.contextmanager
     def stopped_osd(self, number: int | None = None) -> Iterator[None]:
         """While nothing that is asked of an OSD is done.

@@ -15,6 +15,7 @@
 import contextlib
 import hashlib
 import json
+import operator
 import random
 import subprocess
 import sys
@@ -568,27 +569,18 @@ class TestOutages(RBDTestCase):
             made[is_apart(each)].append(each)
         return made[True], made[False]
 
-    def osds(self, volume):
-        with self.pool.open(volume.name, read_only=True) as image:
-            header = f'rbd_header.{image.id()}'
-        return {self.pool.osd_of(key)
-                for key in (header, f'rbd_id.{volume.name}')}
-
-    def pool_that_can_be_opened(self):
-        """Use a pool whose own objects are all on one OSD; return that."""
-        while True:
-            osds = {self.pool.osd_of(key)
-                    for key in ('rbd_directory', 'rbd_info')}
-            if len(osds) == 1:
-                return osds.pop()
+    def use_pool(self, is_wanted):
+        """Use a pool whose own objects are on such OSDs; return these."""
+        while not is_wanted(*self.pool.own_osds()):
             self.pool = self.useFixture(ceph.Pool())
             self.driver = self.pool.driver(rbd_op_timeout=2)
+        return self.pool.own_osds()
 
     def test_one_of_two_osds_hangs(self):
-        working = self.pool_that_can_be_opened()
+        working, _same = self.use_pool(operator.eq)
         readable, unreadable = self.until_apart(
             lambda: self.volume('snap', size=units.Mi),
-            lambda volume: self.osds(volume) == {working})
+            lambda volume: self.pool.osds(volume.name) == {working})
         with self.pool.stopped_osd(1 - working):
             started = time.monotonic()
             entries = list(self.driver.scan([]))
@@ -608,10 +600,10 @@ class TestOutages(RBDTestCase):
         self.assertEqual({}, self.unread())
 
     def test_a_parent_does_not_answer(self):
-        working = self.pool_that_can_be_opened()
+        working, _same = self.use_pool(operator.eq)
         _readable, parents = self.until_apart(
             lambda: self.volume('snap', size=units.Mi),
-            lambda volume: self.osds(volume) == {working})
+            lambda volume: self.pool.osds(volume.name) == {working})
         clones = iter(range(1000))
 
         def clone():
@@ -620,19 +612,13 @@ class TestOutages(RBDTestCase):
             return conformance.Row(name=name)
 
         found, _others = self.until_apart(
-            clone, lambda volume: self.osds(volume) == {working})
+            clone, lambda volume: self.pool.osds(volume.name) == {working})
         with self.pool.stopped_osd(1 - working):
             unread = self.unread()
         self.assertLess({each.name for each in found}, set(unread))
 
     def test_no_image_of_a_pool_can_be_opened(self):
-        while True:
-            directory, info = (self.pool.osd_of(key) for key in (
-                'rbd_directory', 'rbd_info'))
-            if directory != info:
-                break
-            self.pool = self.useFixture(ceph.Pool())
-            self.driver = self.pool.driver(rbd_op_timeout=2)
+        _directory, info = self.use_pool(operator.ne)
         volumes = [self.volume('snap', size=units.Mi)
                    for _number in range(20)]
         with self.pool.stopped_osd(info):
