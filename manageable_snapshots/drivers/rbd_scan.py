@@ -127,7 +127,7 @@ def scan(cluster: Any, place: tuple[str, str], count: int,
         listed = directory(pool)
         names = {each.name for each in listed}
         images = {name: image for name, image in images.items()
-                  if image.error is None or name in names}
+                  if name in names}
         todo = [each for each in listed
                 if each.name not in images or images[each.name].gone]
         if not todo:

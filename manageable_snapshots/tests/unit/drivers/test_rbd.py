@@ -25,6 +25,7 @@ from oslotest import base as test_base
 from manageable_snapshots.drivers import rbd as driver
 from manageable_snapshots.drivers import rbd_images
 from manageable_snapshots.drivers import rbd_scan
+from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.unit.drivers import librbd
@@ -305,6 +306,19 @@ class TestScan(RBDTestCase):
         (entry,) = self.driver.scan([])
         self.assertEqual({'source-name': 'after'}, entry.source_reference)
 
+    def test_an_image_that_is_renamed_after_it_was_read(self):
+        self.driver = new_driver(rbd_list_threads=1)
+        images = self.storage.images
+        first, second = sorted(self.volume('snap').name for _twice in 'ab')
+
+        def rename():
+            images[b'after'] = images.pop(first.encode())
+            images.pop(second.encode())
+
+        self.storage.meanwhile[f'open {second}'] = rename
+        (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': 'after'}, entry.source_reference)
+
     def test_an_image_that_is_broken(self):
         broken = self.volume('snap')
         self.storage.faults[f'open {broken.name}'] = [
@@ -406,13 +420,15 @@ class TestScan(RBDTestCase):
         self.driver.conf.set_override('list_timeout', 3,
                                       'manageable_snapshots')
         blocked = [self.volume('snap').name for _number in range(3)]
-        fine = {self.volume(f'snap-{number}') and f'snap-{number}'
-                for number in range(3)}
+        fine = {f'snap-{number}' for number in range(3)}
+        for name in fine:
+            self.volume(name)
         released = threading.Event()
         self.addCleanup(released.set)
         for name in blocked:
             self.storage.meanwhile[f'open {name}'] = released.wait
-        entries = list(self.driver.scan([]))
+        with mock.patch.object(threads, '_PAUSE', 0.05):
+            entries = list(self.driver.scan([]))
         self.assertEqual(
             {name: 'its image cannot be read: Ceph does not answer in time'
              for name in blocked},
