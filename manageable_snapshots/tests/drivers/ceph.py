@@ -130,6 +130,11 @@ class Pool(fixtures.Fixture):
         """The OSDs of what names the images, and of what all need."""
         return self.osd_of('rbd_directory'), self.osd_of('rbd_info')
 
+    def is_spread(self) -> bool:
+        """Whether images are on more than one OSD."""
+        return len({self.osd_of(f'some-{number}') for number in range(64)}
+                   ) > 1
+
     def osds(self, image: str) -> set[int]:
         """The OSDs that have what is needed to open an image."""
         with self.open(image, read_only=True) as opened:

@@ -571,7 +571,8 @@ class TestOutages(RBDTestCase):
 
     def use_pool(self, is_wanted):
         """Use a pool whose own objects are on such OSDs; return these."""
-        while not is_wanted(*self.pool.own_osds()):
+        while not (self.pool.is_spread()
+                   and is_wanted(*self.pool.own_osds())):
             self.pool = self.useFixture(ceph.Pool())
             self.driver = self.pool.driver(rbd_op_timeout=2)
         return self.pool.own_osds()

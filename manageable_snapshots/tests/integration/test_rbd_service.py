@@ -32,7 +32,8 @@ class TestService(serving.Asking, base.BaseTestCase):
         super().setUp()
         self.pool = self.useFixture(ceph.Pool())
         # Its images can be named and opened while the other OSD is stopped.
-        while len(set(self.pool.own_osds())) > 1:
+        while (len(set(self.pool.own_osds())) > 1
+               or not self.pool.is_spread()):
             self.pool = self.useFixture(ceph.Pool())
         self.service = self.useFixture(serving.Service(f"""
 volume_driver = rbd
