@@ -66,8 +66,9 @@ RBD_OPTIONS: list[cfg.Opt] = [
              'connects. Less than 1: rbd_op_timeout.'),
     cfg.IntOpt(
         'rbd_op_timeout', default=30, min=1,
-        help='Seconds that the rbd driver waits for Ceph to do any one '
-             'thing. After that the backend counts as away.'),
+        help='Seconds that the rbd driver waits for Ceph to answer one '
+             'request. An adoption is put off then. A list goes on without '
+             'the image, unless Ceph as a whole does not answer.'),
     cfg.IntOpt(
         'rbd_list_threads', default=8, min=1, max=64,
         help='Images that the rbd driver reads at the same time for a list.'),

@@ -88,6 +88,10 @@ class Gone(Refused):
     """There is no such image, or only parts of one."""
 
 
+class Busy(Exception):
+    """Another process adopts a snapshot of the image."""
+
+
 class _Listed(NamedTuple):
     """What a list of an image's snapshots has of each.
 
@@ -101,23 +105,17 @@ class _Listed(NamedTuple):
     kind: int
 
 
-class Busy(Exception):
-    """Another process adopts a snapshot of the image."""
-
-
 @dataclasses.dataclass(frozen=True, slots=True)
 class Snapshot:
     """A snapshot of an image.
 
     :ivar size: bytes
-    :ivar own: it is one that a user has taken, by this name
     :ivar fault: why it cannot be adopted; None: it can
     """
 
     id: int
     name: bytes
     size: int
-    own: bool
     protected: bool
     fault: str | None
 
@@ -231,13 +229,13 @@ def _described(image: Any, listed: _Listed,
 
     :param image_fault: of :func:`_image_fault`
     """
-    own = listed.kind == _USER
     try:
-        protected = own and image.is_protected_snap(listed.name)
+        protected = (listed.kind == _USER
+                     and image.is_protected_snap(listed.name))
     except rbd.ImageNotFound:
         return None
     return Snapshot(
-        listed.id, listed.name, listed.size, own, protected,
+        listed.id, listed.name, listed.size, protected,
         fault=_cinders_own(listed.name) or _fault(listed.kind) or image_fault
         or (None if listed.name else _('it has no name')))
 

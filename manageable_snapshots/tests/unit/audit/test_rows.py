@@ -17,6 +17,7 @@ import shutil
 import threading
 from unittest import mock
 
+import fixtures
 from oslo_utils import uuidutils
 
 from manageable_snapshots.audit import backends
@@ -25,7 +26,9 @@ from manageable_snapshots import conf as configuration
 from manageable_snapshots.db import models
 from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
+from manageable_snapshots.drivers import base as drivers_base
 from manageable_snapshots.drivers import directory
+from manageable_snapshots import exception
 from manageable_snapshots.tests.unit.audit import base
 from manageable_snapshots.tests.unit.drivers import librbd
 
@@ -133,6 +136,62 @@ class StolenTest(base.TestCase):
             self.assertEqual(
                 {('stolen', each) for each in stolen},
                 set(self.kinds(status=1)))
+
+
+class UnreadTest(base.TestCase):
+    """A volume whose snapshots could not be read."""
+
+    def setUp(self):
+        super().setUp()
+        self.available()
+        self.unread = self.volume()
+        scan = directory.DirectoryDriver.scan
+
+        def scan_without(driver, rows):
+            for entry in scan(driver, rows):
+                if entry.source_reference['source-name'] != self.image():
+                    yield entry
+            yield drivers_base.BackendSnapshot(
+                reference={'source-id': f'{self.image()}@'},
+                source_reference={'source-name': self.image()}, size=None,
+                safe_to_manage=False, is_unread=True)
+
+        def look(driver, snapshot, ref):
+            raise exception.ServiceUnavailable('It does not answer.')
+
+        for name, replacement in (
+                ('scan', scan_without),
+                ('manage_existing_snapshot_get_size', look)):
+            self.useFixture(fixtures.MonkeyPatch(
+                f'{directory.__name__}.DirectoryDriver.{name}', replacement))
+
+    def image(self):
+        return f'volume-{self.unread}'
+
+    def test_nothing_is_said_of_its_rows(self):
+        rows_before = [
+            self.row(self.unread, status=status, **columns)
+            for status, columns in (
+                ('available', {}), ('error', {}), ('creating', {}),
+                ('creating', {'reference': REF}))]
+        for option in ((), ('--repair',)):
+            answer = self.audit(*option, status=2)
+            self.assertEqual(
+                ([], [f'{base.BACKEND}: volumes that could not be read: 1. '
+                      'Their snapshots and rows were not looked at: '
+                      f'{self.image()}']),
+                (answer['breaches'], answer['not_looked_at']))
+        self.assertEqual(
+            ['available', 'error', 'creating', 'creating'],
+            [self.find(each).status for each in rows_before])
+
+    def test_what_it_has_is_no_orphan(self):
+        self.hold(f'snapshot-{uuidutils.generate_uuid()}', self.unread)
+        self.assertEqual([], self.audit(status=2)['breaches'])
+
+    def test_a_backend_that_can_be_read_in_part_is_believed(self):
+        self.row(self.unread, status='available')
+        self.assertEqual([], self.audit(status=2)['notes'])
 
 
 class SharedTest(base.TestCase):

@@ -140,6 +140,11 @@ class Ioctx:
         answer = getattr(self, f'_{method}')(key, data)
         return len(answer), answer
 
+    def read(self, key: str, length: int) -> bytes:
+        # The names of images of the older format.
+        self.storage.fail('list')
+        return self.storage.older
+
     def _dir_list(self, key: str, data: bytes) -> bytes:
         (length,) = struct.unpack_from('<I', data)
         after = data[4:4 + length]
@@ -188,11 +193,6 @@ class Module:
     RBD_MIRROR_IMAGE_ENABLED = 1
 
     class RBD:
-
-        def list2(self, ioctx: Ioctx) -> list[dict[str, str]]:
-            ioctx.storage.fail('list')
-            return [{'name': name.decode(), 'id': each['id']}
-                    for name, each in ioctx.storage.images.items()]
 
         def namespace_exists(self, ioctx: Ioctx, namespace: str) -> bool:
             return namespace == ioctx.storage.namespace
@@ -346,6 +346,7 @@ class Storage(fixtures.Fixture):
         it does not fail this time
     :ivar meanwhile: what others do in the midst of a step, by its name
     :ivar silent: objects that do not answer
+    :ivar older: the part of the pool's directory for the older format
     :ivar opened: images that are open
     :ivar clusters: the connections that were made
     """
@@ -359,6 +360,7 @@ class Storage(fixtures.Fixture):
         self.faults: dict[str, list[Error | None]] = {}
         self.meanwhile: dict[str, Callable[[], None]] = {}
         self.silent: set[str] = set()
+        self.older = b''
         self.locks: dict[str, str] = {}
         self.clusters: list[Cluster] = []
         self.opened = 0

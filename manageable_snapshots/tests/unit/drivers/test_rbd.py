@@ -15,6 +15,7 @@
 import errno
 import functools
 import json
+import struct
 import threading
 from unittest import mock
 
@@ -25,6 +26,8 @@ from oslotest import base as test_base
 from manageable_snapshots.drivers import rbd as driver
 from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots.drivers import rbd_images
+from manageable_snapshots.drivers import rbd_scan
+from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.unit.drivers import librbd
@@ -417,6 +420,19 @@ class TestScan(RBDTestCase):
         (entry,) = self.driver.scan([])
         self.assertEqual({'source-name': 'after'}, entry.source_reference)
 
+    def test_an_image_that_is_renamed_after_it_was_read(self):
+        self.driver = new_driver(rbd_list_threads=1)
+        images = self.storage.images
+        first, second = sorted(self.volume('snap').name for _twice in 'ab')
+
+        def rename():
+            images[b'after'] = images.pop(first.encode())
+            images.pop(second.encode())
+
+        self.storage.meanwhile[f'open {second}'] = rename
+        (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': 'after'}, entry.source_reference)
+
     def test_an_image_that_is_broken(self):
         broken = self.volume('snap')
         self.storage.faults[f'open {broken.name}'] = [
@@ -462,6 +478,21 @@ class TestScan(RBDTestCase):
             row, listed['not \\xff'].reference)
         self.assertEqual(['text', row.name], self.names(volume))
 
+    def test_an_image_of_the_older_format(self):
+        volume = self.volume('snap')
+        self.storage.older = b''.join((
+            struct.pack('<I', 3), b'any', struct.pack('<I', 1),
+            librbd._string(volume.name.encode()), librbd._string(b'')))
+        listed = rbd_scan.directory(librbd.Ioctx(self.storage))
+        self.assertEqual(rbd_scan.Listed(volume.name.encode(), ''), listed[0])
+        self.storage.silent = {f'{volume.name}.rbd'}
+        self.assertEqual([volume.name], list(self.unread()))
+
+    def test_a_pool_that_never_had_an_image(self):
+        self.storage.faults['list'] = [
+            librbd.Rados.ObjectNotFound(errno.ENOENT)]
+        self.assertEqual([], list(self.driver.scan([])))
+
     def test_a_name_in_the_log_is_one_line(self):
         librbd.Module.RBD().create(
             librbd.Ioctx(self.storage), b'two\nlines', units.Gi,
@@ -503,13 +534,15 @@ class TestScan(RBDTestCase):
         self.driver.conf.set_override('list_timeout', 3,
                                       'manageable_snapshots')
         blocked = [self.volume('snap').name for _number in range(3)]
-        fine = {self.volume(f'snap-{number}') and f'snap-{number}'
-                for number in range(3)}
+        fine = {f'snap-{number}' for number in range(3)}
+        for name in fine:
+            self.volume(name)
         released = threading.Event()
         self.addCleanup(released.set)
         for name in blocked:
             self.storage.meanwhile[f'open {name}'] = released.wait
-        entries = list(self.driver.scan([]))
+        with mock.patch.object(threads, '_PAUSE', 0.05):
+            entries = list(self.driver.scan([]))
         self.assertEqual(
             {name: 'its image cannot be read: Ceph does not answer in time'
              for name in blocked},
