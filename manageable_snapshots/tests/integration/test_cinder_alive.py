@@ -155,7 +155,9 @@ class BackupTest(cinder.TestCase):
     def test_the_snapshot_of_a_backup_is_left_alone(self):
         volume_id = self.stack.volume()
         self.stack.put(volume_id, 'old')
-        self.assertEqual('available', self.back_up(volume_id)['status'])
+        # The scheduler refuses until cinder-backup has reported to it.
+        cinder.wait_for(
+            lambda: self.back_up(volume_id)['status'] == 'available')
         [taken] = self.stack.held(volume_id) - {'old'}
         self.assertTrue(taken.startswith('backup.'), taken)
         status, body = self.stack.ask(
