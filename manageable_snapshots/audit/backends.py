@@ -16,6 +16,7 @@ from collections.abc import Callable
 from collections.abc import Collection
 from concurrent import futures
 import dataclasses
+import functools
 import threading
 from typing import Any
 from typing import TypeVar
@@ -25,8 +26,12 @@ from oslo_log import log
 
 from manageable_snapshots.conf import host
 from manageable_snapshots import context
+from manageable_snapshots.db import engine
+from manageable_snapshots.db import services
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import loader
+from manageable_snapshots.drivers import rbd
+from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 
@@ -97,34 +102,62 @@ class Backend:
                        ) from error
 
 
-def configured(conf: cfg.ConfigOpts,
+def configured(conf: cfg.ConfigOpts, database: engine.Database,
                wanted: Collection[str] = ()) -> list[Backend]:
     """The backends of ``enabled_backends``.
 
+    :param database: knows which backends have failed over
     :param wanted: the names of those that matter; empty: all do
     :raises ConfigurationError: a backend has no section or driver
     :raises InvalidParameterValue: a wanted one is not there
     """
-    sections = {_name(conf, section): section
-                for section in conf.enabled_backends}
+    cluster = _cluster(conf)
+    sections = {
+        f'{cluster}@{section}' if cluster else loader.host(conf, section):
+        section for section in conf.enabled_backends}
     unknown = sorted(set(wanted) - set(sections))
     if unknown:
         raise exception.InvalidParameterValue(
             err=_('There is no backend %(unknown)s here, but: %(known)s')
             % {'unknown': ', '.join(unknown),
                'known': ', '.join(sections) or _('none')})
-    find = loader.native_by_options if host.is_hosts(conf) else loader.load
-    return [
-        Backend(name, find(conf, section),
-                conf.manageable_snapshots.list_timeout)
-        for name, section in sections.items()
-        if not wanted or name in wanted]
+    found = []
+    for name, section in sections.items():
+        if wanted and name not in wanted:
+            continue
+        if host.is_hosts(conf):
+            driver = loader.native_by_options(conf, section)
+            if isinstance(driver, rbd.RBDDriver):
+                driver.follow(functools.partial(
+                    _active_cluster, conf[section], section, database,
+                    'cluster' if cluster else 'host', name))
+        else:
+            driver = loader.load(conf, section)
+        found.append(Backend(name, driver,
+                             conf.manageable_snapshots.list_timeout))
+    return found
 
 
-def _name(conf: cfg.ConfigOpts, section: str) -> str:
-    if host.is_hosts(conf):
-        conf.register_opt(_CLUSTER)
-        cluster = (conf.cluster or '').strip()
-        if cluster:
-            return f'{cluster}@{section}'
-    return loader.host(conf, section)
+def _cluster(conf: cfg.ConfigOpts) -> str:
+    """Return the cluster of Cinder's volume services, or an empty text."""
+    if not host.is_hosts(conf):
+        return ''
+    conf.register_opt(_CLUSTER)
+    return (conf.cluster or '').strip()
+
+
+def _active_cluster(options: Any, section: str, database: engine.Database,
+                    kind: str, name: str) -> rbd_cluster.Cluster:
+    """Return the Ceph cluster that a backend of Cinder's uses now.
+
+    :param kind: of the name: ``host`` or ``cluster``
+    :raises ConfigurationError: it has failed over to an unknown one
+    :raises ServiceUnavailable: it is failing over
+    """
+    with database.reader(context.get_admin_context()) as session:
+        try:
+            target = services.active_backend_id(session, **{kind: name})
+        except exception.ServiceNotFound:
+            # A backend that has never run has not failed over.
+            target = None
+    return rbd_cluster.active(options, section, target)

@@ -39,12 +39,16 @@ from manageable_snapshots.db import snapshots
 from manageable_snapshots.drivers import base
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
+from manageable_snapshots import names
 from manageable_snapshots import reference
 from manageable_snapshots.volume import owners
 from manageable_snapshots.volume import rows
 
 #: rows between two words of progress
 _STEP = 10000
+
+#: volumes that a message names
+_NAMED = 10
 
 #: by the id in its name, the volume and the name of what a backend has
 Held = dict[str, list[tuple[str, str]]]
@@ -57,6 +61,8 @@ class Scope:
     :ivar older_than: seconds for which a row may be ``creating``
     :ivar repair_command: what mends all that is safe to mend
     :ivar progress: is told what goes on
+    :ivar unread: names of the volumes whose snapshots could not be read; their
+        rows are not looked at
     """
 
     conf: cfg.ConfigOpts
@@ -65,6 +71,7 @@ class Scope:
     older_than: float
     repair_command: str
     progress: Callable[[str], None]
+    unread: frozenset[str] = frozenset()
 
 
 def check(scope: Scope) -> Iterator[findings.Finding]:
@@ -83,7 +90,11 @@ def check(scope: Scope) -> Iterator[findings.Finding]:
     try:
         scope.backend.set_up()
         scope.progress(f'{name}: asking for its snapshots')
-        held = scope.backend.ask(_held, scope.conf, scope.backend.driver)
+        held, unread = scope.backend.ask(
+            _held, scope.conf, scope.backend.driver)
+        if unread:
+            scope = dataclasses.replace(scope, unread=unread)
+            yield _unread(name, unread)
         scope.progress(f'{name}: has {len(held)} snapshots with a row\'s name')
         believed = yield from _available(scope, held)
         yield from _failed(scope, held)
@@ -95,16 +106,33 @@ def check(scope: Scope) -> Iterator[findings.Finding]:
         yield findings.Gap(f'{name}: its driver cannot list snapshots.')
 
 
-def _held(conf: cfg.ConfigOpts, driver: base.SnapshotDriver) -> Held:
-    """What a backend has that is named as if it had a row."""
+def _held(conf: cfg.ConfigOpts,
+          driver: base.SnapshotDriver) -> tuple[Held, frozenset[str]]:
+    """Return what a backend has that is named as if it had a row.
+
+    :returns: that, and the names of the volumes that could not be read
+    """
     held: Held = {}
+    unread = set()
     for entry in driver.scan([]):
+        volume_name = entry.source_reference.get('source-name', '')
+        if entry.is_unread:
+            unread.add(volume_name)
+            continue
         snapshot_id = owners.candidate(conf, driver, entry.reference)
         if snapshot_id:
-            held.setdefault(snapshot_id, []).append((
-                entry.source_reference.get('source-name', ''),
-                entry.reference.get('source-name', '')))
-    return held
+            held.setdefault(snapshot_id, []).append(
+                (volume_name, entry.reference.get('source-name', '')))
+    return held, frozenset(unread)
+
+
+def _unread(name: str, unread: frozenset[str]) -> findings.Gap:
+    named = [reference.shown(each) for each in sorted(unread)[:_NAMED]]
+    if len(unread) > _NAMED:
+        named.append('...')
+    return findings.Gap(
+        f'{name}: volumes that could not be read: {len(unread)}. Their '
+        f'snapshots and rows were not looked at: {", ".join(named)}')
 
 
 def _available(scope: Scope, held: Held
@@ -302,7 +330,12 @@ def _pages(scope: Scope, status: str, *, older_than: float = 0,
                 pairs, after = db_audit.page(
                     session, volume_ids, status=status, after=after,
                     older_than=older_than, failed=failed)
-            yield pairs
+            yield [pair for pair in pairs if _is_read(scope, pair[1])]
+
+
+def _is_read(scope: Scope, volume: models.Volume) -> bool:
+    return names.volume_name(
+        scope.conf, volume.name_id) not in scope.unread
 
 
 def _has(scope: Scope, held: Held, view: rows.Row) -> bool:

@@ -102,7 +102,8 @@ def audit(conf: cfg.ConfigOpts) -> int:
         database = engine.Database(conf, timeout=_DATABASE_SECONDS)
         try:
             schema.check(database, in_cinder=host.is_hosts(conf))
-            found = backends.configured(conf, conf.category.backend)
+            found = backends.configured(
+                conf, database, conf.category.backend)
             result = _Result()
             printer(_entries(_look(conf, database, found), result,
                              conf.category.repair), result)

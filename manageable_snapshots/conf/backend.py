@@ -13,6 +13,7 @@
 """The section of one backend, named in ``enabled_backends``."""
 
 from oslo_config import cfg
+from oslo_config import types
 
 OPTIONS: list[cfg.Opt] = [
     cfg.StrOpt(
@@ -65,11 +66,18 @@ RBD_OPTIONS: list[cfg.Opt] = [
              'connects. Less than 1: rbd_op_timeout.'),
     cfg.IntOpt(
         'rbd_op_timeout', default=30, min=1,
-        help='Seconds that the rbd driver waits for Ceph to do any one '
-             'thing. After that the backend counts as away.'),
+        help='Seconds that the rbd driver waits for Ceph to answer one '
+             'request. An adoption is put off then. A list goes on without '
+             'the image, unless Ceph as a whole does not answer.'),
     cfg.IntOpt(
         'rbd_list_threads', default=8, min=1, max=64,
         help='Images that the rbd driver reads at the same time for a list.'),
+    cfg.MultiOpt(
+        'replication_device', item_type=types.Dict(), secret=True,
+        help='Inside Cinder: a Ceph cluster that the backend can fail over '
+             'to, as Cinder\'s RBD driver reads it (backend_id, conf, user). '
+             'The audit looks here for the cluster of a backend that has '
+             'failed over. A service on its own does not fail over.'),
 ]
 
 LVM_OPTIONS: list[cfg.Opt] = [

@@ -22,8 +22,12 @@ from manageable_snapshots.db import models
 from manageable_snapshots.db import query
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
+from manageable_snapshots.i18n import _
 
 VOLUME_BINARY = 'cinder-volume'
+
+#: Cinder's ``replication_status`` from the request until the backend is done
+_FAILING_OVER = 'failing-over'
 
 
 def get_volume_service(session: orm.Session, *, host: str | None = None,
@@ -48,6 +52,23 @@ def get_volume_service(session: orm.Session, *, host: str | None = None,
         if name == (service.cluster_name if cluster else service.host):
             return service
     raise exception.ServiceNotFound(service_id=VOLUME_BINARY, host=host)
+
+
+def active_backend_id(session: orm.Session, *, host: str | None = None,
+                      cluster: str | None = None) -> str | None:
+    """Return the replication target that a backend has failed over to.
+
+    :param host: as for :func:`get_volume_service`
+    :param cluster: likewise
+    :returns: the ``backend_id``; None: the backend uses its own storage
+    :raises ServiceNotFound: none has ever reported
+    :raises ServiceUnavailable: the backend is failing over at the moment
+    """
+    service = get_volume_service(session, host=host, cluster=cluster)
+    if service.replication_status == _FAILING_OVER:
+        raise exception.ServiceUnavailable(
+            _('Backend %s is failing over.') % (cluster or host))
+    return service.active_backend_id or None
 
 
 def list_services(session: orm.Session, *, binary: str | None = None,

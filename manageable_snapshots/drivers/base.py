@@ -77,6 +77,9 @@ class BackendSnapshot:
         told of rows and knows; else None
     :ivar pool: where on the backend it is, the name after ``#`` in a
         volume's host; None: everywhere, or the driver cannot say
+    :ivar is_unread: it is not a snapshot but stands for all snapshots of the
+        volume in ``source_reference``, which could not be read; it is not
+        safe to manage. A page does not keep this
     """
 
     reference: Reference
@@ -87,6 +90,7 @@ class BackendSnapshot:
     extra_info: Mapping[str, str] | None = None
     cinder_id: str | None = None
     pool: str | None = None
+    is_unread: bool = False
 
 
 def describe(snapshot: BackendSnapshot,
@@ -283,6 +287,13 @@ class SnapshotDriver(abc.ABC):
         """
         self.do_setup(context)
         self.check_for_setup_error()
+
+    def forget(self) -> None:
+        """Drop what is remembered of the storage.
+
+        Called when the backend has failed over: another storage is in its
+        place.
+        """
 
     def scan(self, cinder_snapshots: list[Any]) -> Iterator[BackendSnapshot]:
         """Every snapshot of the backend, once, in any order.

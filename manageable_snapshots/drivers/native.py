@@ -38,7 +38,8 @@ class NativeDriver(base.SnapshotDriver):
              ) -> Iterator[base.BackendSnapshot]:
         """Every snapshot of the backend, once, in any order.
 
-        What cannot be read costs the entry that it is, not the scan.
+        What cannot be read costs the entry that it is, not the scan. A
+        volume that cannot be read has an entry that says so (``is_unread``).
 
         :param cinder_snapshots: not looked at
         :raises ServiceUnavailable: the backend is away

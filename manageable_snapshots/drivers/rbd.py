@@ -17,9 +17,13 @@ only, so a reference has ``IMAGE@ID`` beside the name, with the id that Ceph
 gave the snapshot; a rename leaves it as it is. :mod:`.rbd_images` has what is
 done with librbd, and which snapshots it renames.
 
-Nothing waits for ever: each request to Ceph ends after ``rbd_op_timeout``, and
-a scan ends with the first that does. The connection mends itself where Ceph
-was away; where Ceph has shut it out, another one is made.
+Nothing waits for ever: each request to Ceph ends after ``rbd_op_timeout``. An
+image that a scan cannot read has an entry of its own, which cannot be adopted
+(:mod:`.rbd_scan`). The connection mends itself where Ceph was away; where Ceph
+has shut it out, another one is made.
+
+In Cinder, a backend can fail over to another cluster. Each use asks which
+cluster is active; :mod:`.rbd_cluster` has the details.
 """
 
 import collections
@@ -27,6 +31,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
 import errno
+import functools
 import threading
 import time
 from typing import Any
@@ -38,7 +43,9 @@ from oslo_utils import units
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import encoding
 from manageable_snapshots.drivers import native
+from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots.drivers import rbd_images
+from manageable_snapshots.drivers import rbd_scan
 from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
@@ -48,6 +55,12 @@ LOG = logging.getLogger(__name__)
 
 #: seconds between two looks at a lock that somebody holds
 _PAUSE = 0.02
+
+#: share of list_timeout that a scan takes where images do not answer
+_SHARE = 0.75
+
+#: images that a line in the log names
+_NAMED = 10
 
 
 class RBDDriver(native.NativeDriver, base.VolumeDriver):
@@ -62,8 +75,18 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
         super().__init__(conf, backend)
         self._options = conf[backend]
         self._seconds: int = self._options.rbd_op_timeout
-        self._connecting = threading.Lock()
-        self._cluster: Any = None
+        self._active: Callable[[], rbd_cluster.Cluster] = functools.partial(
+            rbd_cluster.own, self._options)
+        self._switching = threading.Lock()
+        self._connection = rbd_cluster.Connection(self._active())
+
+    def follow(self, active: Callable[[], rbd_cluster.Cluster]) -> None:
+        """Use the cluster that is active, whichever that is at the time.
+
+        :param active: returns the cluster; called before and after each use.
+            It raises ServiceUnavailable while the backend fails over
+        """
+        self._active = active
 
     def do_setup(self, context: Any) -> None:
         """See to it that there is librbd.
@@ -78,7 +101,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
 
     def check_for_setup_error(self) -> None:
         try:
-            self._connected()
+            self._connected(self._active())
         except rbd_images.rados.Error as error:
             if rbd_images.is_passing(error):
                 raise self._unavailable(error) from error
@@ -98,20 +121,19 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
         try:
-            images = self._run_in_pool(
-                rbd_images.scan, self._place, self._options.rbd_list_threads)
+            images = self._run(
+                rbd_scan.scan, self._place, self._options.rbd_list_threads,
+                self.conf.manageable_snapshots.list_timeout * _SHARE)
         except exception.ServiceUnavailable as error:
             if rbd_images.errno_of(error.__cause__) == errno.ETIMEDOUT:
                 raise exception.BackendTimeout(
                     host=self.backend, seconds=self._seconds) from error
             raise
+        self._log_unread([image for image in images if image.error])
         clones = collections.Counter(image.parent for image in images)
         for image in images:
             if image.error is not None:
-                LOG.warning('Leaving the snapshots of image %s of backend %s '
-                            'out of the list: %s',
-                            reference.shown(encoding.shown(image.name)),
-                            self.backend, image.error)
+                yield self._unread(image)
             for snapshot in image.snapshots:
                 yield self._entry(image, snapshot,
                                   clones[image.name, snapshot.name])
@@ -215,7 +237,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
     def _place(self) -> tuple[str, str]:
         return self._options.rbd_pool, self._options.rbd_namespace
 
-    def _entry(self, image: rbd_images.Image, snapshot: rbd_images.Snapshot,
+    def _entry(self, image: rbd_scan.Image, snapshot: rbd_images.Snapshot,
                clones: int) -> base.BackendSnapshot:
         extra = {}
         if snapshot.protected:
@@ -231,6 +253,27 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
             reason_not_safe=snapshot.fault,
             extra_info=extra or None,
             pool=self.pool_name)
+
+    def _unread(self, image: rbd_scan.Image) -> base.BackendSnapshot:
+        """Return the entry for an image that could not be read."""
+        return base.BackendSnapshot(
+            reference={'source-id': rbd_images.join(image.name, None)},
+            source_reference={'source-name': encoding.shown(image.name)},
+            size=None, safe_to_manage=False, reason_not_safe=image.error,
+            pool=self.pool_name, is_unread=True)
+
+    def _log_unread(self, images: list[rbd_scan.Image]) -> None:
+        if not images:
+            return
+        LOG.warning(
+            'Images of backend %(backend)s that could not be read: '
+            '%(count)d. The list has one entry for each, in place of its '
+            'snapshots. %(images)s%(more)s', {
+                'backend': self.backend, 'count': len(images),
+                'images': '; '.join(
+                    f'{reference.shown(encoding.shown(image.name))}: '
+                    f'{image.error}' for image in images[:_NAMED]),
+                'more': '; ...' if len(images) > _NAMED else ''})
 
     def _wanted(self, snapshot: Any, existing_ref: Any
                 ) -> tuple[base.Reference,
@@ -280,45 +323,65 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
 
         It is called once more where the connection turns out to be broken.
 
-        :raises ServiceUnavailable: Ceph is away, or does not answer in time
+        :raises ServiceUnavailable: Ceph is away, or does not answer in time;
+            or the backend failed over meanwhile, so that the result is the
+            old cluster's
         """
+        cluster = self._active()
         try:
-            cluster = self._connected()
+            connected = self._connected(cluster)
             try:
-                return threads.call(function, cluster, *args)
+                return threads.call(function, connected, *args)
             except (rbd_images.rados.Error, rbd_images.rbd.Error) as error:
                 if rbd_images.errno_of(error) != errno.ESHUTDOWN:
                     raise
-                self._forget(cluster)
-            return threads.call(function, self._connected(), *args)
+                self._forget(connected)
+            return threads.call(function, self._connected(cluster), *args)
         except (rbd_images.rados.Error, rbd_images.rbd.Error) as error:
             raise self._unavailable(error) from error
+        finally:
+            self._check_still_active(cluster)
 
-    def _connected(self) -> Any:
-        if not self._connecting.acquire(timeout=self._seconds):
+    def _check_still_active(self, cluster: rbd_cluster.Cluster) -> None:
+        if self._active() != cluster:
+            raise exception.ServiceUnavailable(
+                _('Backend %s has just failed over to another cluster.')
+                % self.backend)
+
+    def _connected(self, cluster: rbd_cluster.Cluster) -> Any:
+        with self._switching:
+            if self._connection.cluster != cluster:
+                LOG.info('Backend %(backend)s has failed over: connecting to '
+                         'Ceph cluster %(name)s (%(conf)s).', {
+                             'backend': self.backend, 'name': cluster.name,
+                             'conf': cluster.conf})
+                # The old one is closed when the last thread is done with it.
+                self._connection = rbd_cluster.Connection(cluster)
+            connection = self._connection
+        if not connection.guard.acquire(timeout=self._seconds):
             raise self._unavailable(_('the connection is not there yet'))
         try:
-            if self._cluster is None:
-                self._cluster = threads.call(rbd_images.connect, dict(
-                    rados_id=self._options.rbd_user,
-                    clustername=self._options.rbd_cluster_name,
-                    conffile=self._options.rbd_ceph_conf), {
+            if connection.handle is None:
+                connection.handle = threads.call(rbd_images.connect, dict(
+                    rados_id=cluster.user, clustername=cluster.name,
+                    conffile=cluster.conf), {
                         'rados_osd_op_timeout': self._seconds,
                         'rados_mon_op_timeout': self._seconds,
                         'client_mount_timeout': (
                             self._options.rados_connect_timeout
                             if self._options.rados_connect_timeout > 0
                             else self._seconds)})
-            return self._cluster
+            return connection.handle
         finally:
-            self._connecting.release()
+            connection.guard.release()
 
-    def _forget(self, cluster: Any) -> None:
+    def _forget(self, connected: Any) -> None:
         LOG.warning('Ceph has shut out backend %s, which connects anew.',
                     self.backend)
-        if self._cluster is cluster:
+        connection = self._connection
+        if connection.handle is connected:
             # It is closed when the last thread that uses it has let go.
-            self._cluster = None
+            connection.handle = None
 
     def _misconfigured(self, option: str,
                        reason: str) -> exception.ConfigurationError:

@@ -26,12 +26,13 @@ goes by it:
   the primary one of its mirror.
 - It does rename in an image that is being migrated, but if the migration is
   aborted the snapshot has its old name again. That is refused here.
+- It also renames the snapshots that Cinder takes for itself, and Cinder then
+  no longer finds them by name. Cinder's RBD driver lists them as not safe.
+  They are refused here with the same reasons.
 
-Cost of a scan: one request for the pool, then a few for each image, some
-images at a time; nothing for a snapshot, since what is told of it comes with
-the image, and its clones are known by their parents. With eight threads, on
-two cores that Ceph has a share of, 300 images with 3,000 snapshots take 0.6 to
-0.9 seconds, 3,000 images with as many snapshots 7.
+An image that is open to be changed follows what other clients do to it: a
+snapshot that they delete is gone at the next call. An image that is open to be
+read stays as it was. :mod:`.rbd_scan` reads all images of a pool.
 """
 
 from collections.abc import Callable
@@ -39,15 +40,14 @@ from collections.abc import Iterator
 import contextlib
 import dataclasses
 import errno
-import functools
 import json
 import re
 import struct
 from typing import Any
+from typing import NamedTuple
 import uuid
 
 from manageable_snapshots.drivers import encoding
-from manageable_snapshots.drivers import threads
 from manageable_snapshots.i18n import _
 
 try:
@@ -71,17 +71,38 @@ _KINDS = {
 _PASSING = (errno.ETIMEDOUT, errno.ESHUTDOWN, errno.ENOTCONN, errno.EAGAIN,
             errno.EINTR)
 
-#: names that one request for names returns, and bytes that it may take
-_NAMES = 1024
+#: bytes that the answer to one request may take
 _ANSWER = 16 * 1024 * 1024
+
+#: requests in flight on one connection. Those that an inactive placement group
+#: does not answer count until rbd_op_timeout; with Ceph's default, 1024, they
+#: would hold up all others.
+_IN_FLIGHT = 65536
 
 
 class Refused(Exception):
     """What is asked cannot be done; the reason."""
 
 
+class Gone(Refused):
+    """There is no such image, or only parts of one."""
+
+
 class Busy(Exception):
     """Another process adopts a snapshot of the image."""
+
+
+class _Listed(NamedTuple):
+    """What a list of an image's snapshots has of each.
+
+    :ivar size: bytes
+    :ivar kind: librbd's namespace
+    """
+
+    id: int
+    name: bytes
+    size: int
+    kind: int
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -89,43 +110,33 @@ class Snapshot:
     """A snapshot of an image.
 
     :ivar size: bytes
-    :ivar own: it is one that a user has taken, by this name
     :ivar fault: why it cannot be adopted; None: it can
     """
 
     id: int
     name: bytes
     size: int
-    own: bool
     protected: bool
     fault: str | None
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Image:
-    """What there is to know of an image.
+def join(image: bytes, snapshot_id: int | None) -> str:
+    """Return the ``source-id`` of a snapshot, for a reference.
 
-    :ivar parent: image and snapshot in the same pool that it is a clone of
-    :ivar error: why it could not be read; None: it could
+    :param snapshot_id: None: for the image itself. No snapshot has the same
     """
-
-    name: bytes
-    snapshots: tuple[Snapshot, ...] = ()
-    parent: tuple[bytes, bytes] | None = None
-    error: str | None = None
-
-
-def join(image: bytes, snapshot_id: int) -> str:
-    """The id of a snapshot, for a reference."""
-    return f'{encoding.quote(image)}@{snapshot_id}'
+    number = '' if snapshot_id is None else snapshot_id
+    return f'{encoding.quote(image)}@{number}'
 
 
 def split(source_id: str) -> tuple[bytes, int]:
-    """Image and snapshot's id.
+    """Return image and snapshot's id.
 
     :raises Refused: there can be none
     """
-    image, _at, snapshot_id = source_id.rpartition('@')
+    image, at, snapshot_id = source_id.rpartition('@')
+    if image and at and not snapshot_id:
+        raise Refused(_('source-id names an image, not a snapshot'))
     if not image or not re.fullmatch('[0-9]{1,20}', snapshot_id):
         raise Refused(_('source-id is not of the form IMAGE@ID'))
     return encoding.unquote(image), int(snapshot_id)
@@ -141,6 +152,7 @@ def is_passing(error: Any) -> bool:
 
 def connect(names: dict[str, Any], timeouts: dict[str, int]) -> Any:
     cluster = rados.Rados(**names)
+    cluster.conf_set('objecter_inflight_ops', str(_IN_FLIGHT))
     for option, seconds in timeouts.items():
         cluster.conf_set(option, str(seconds))
     cluster.connect()
@@ -168,72 +180,29 @@ def space(cluster: Any, pool: str) -> tuple[int, int] | None:
 
 def in_pool(cluster: Any, pool: str, namespace: str,
             function: Callable[..., Any], *args: Any) -> Any:
-    with cluster.open_ioctx(pool) as opened:
-        opened.set_namespace(namespace)
+    with open_pool(cluster, pool, namespace) as opened:
         return function(opened, *args)
 
 
-def scan(pool: Any, place: tuple[str, str], count: int) -> list[Image]:
-    """Everything there is in a pool.
-
-    :param place: the names of pool and namespace
-    :param count: how many images are read at the same time
-    """
-    return threads.map(functools.partial(_read, pool, place),
-                       image_names(pool), count)
-
-
-def image_names(pool: Any) -> list[bytes]:
-    try:
-        return [name.encode() for name in rbd.RBD().list(pool)]
-    except UnicodeDecodeError:
-        pass
-    # One that is not UTF-8 is enough to get none from librbd's binding, so
-    # ask for them as librbd does.
-    names: list[bytes] = []
-    found: list[bytes] = [b'']
-    while found:
-        answer = _ask(pool, 'rbd_directory', 'dir_list',
-                      _string(found[-1]) + struct.pack('<Q', _NAMES))
-        # How many, and then names and ids in turn.
-        found = list(_strings(answer[4:]))[::2]
-        names += found
-    return names
-
-
-def _read(pool: Any, place: tuple[str, str], name: bytes) -> Image:
-    try:
-        with _opened(pool, name, read_only=True) as image:
-            return Image(name, tuple(_snapshots(pool, image)),
-                         _parent(image, place))
-    except Refused as error:
-        return Image(name, error=str(error))
-    except (rados.Error, rbd.Error) as error:
-        if is_passing(error):
-            raise
-        return Image(name, error=str(error))
-
-
-def _parent(image: Any, place: tuple[str, str]) -> tuple[bytes, bytes] | None:
-    try:
-        spec = image.get_parent_image_spec()
-    except (rbd.ImageNotFound, UnicodeDecodeError):
-        return None
-    if (spec['pool_name'], spec['pool_namespace']) != place:
-        return None
-    return spec['image_name'].encode(), spec['snap_name'].encode()
+def open_pool(cluster: Any, pool: str, namespace: str) -> Any:
+    """Return an open pool, which is closed when the last user drops it."""
+    opened = cluster.open_ioctx(pool)
+    opened.set_namespace(namespace)
+    return opened
 
 
 @contextlib.contextmanager
-def _opened(pool: Any, name: bytes, read_only: bool = False) -> Iterator[Any]:
+def open_image(pool: Any, name: bytes,
+               read_only: bool = False) -> Iterator[Any]:
     """An open image.
 
+    :raises Gone: there is none
     :raises Refused: it cannot be opened
     """
     try:
         image = rbd.Image(pool, name, read_only=read_only)
     except rbd.ImageNotFound as error:
-        raise Refused(_('its image is gone or broken')) from error
+        raise Gone(_('its image is gone or broken')) from error
     except rbd.Error as error:
         if is_passing(error):
             raise
@@ -245,15 +214,45 @@ def _opened(pool: Any, name: bytes, read_only: bool = False) -> Iterator[Any]:
         image.close()
 
 
-def _snapshots(pool: Any, image: Any) -> Iterator[Snapshot]:
+def snapshots(pool: Any, image: Any) -> Iterator[Snapshot]:
+    """Yield every snapshot of an image that is open to be read."""
     fault = _image_fault(image)
-    for snapshot_id, name, size, kind in _listed(pool, image):
-        own = kind == _USER
-        yield Snapshot(
-            snapshot_id, name, size, own,
-            protected=own and image.is_protected_snap(name),
-            fault=_fault(kind) or fault or (
-                None if name else _('it has no name')))
+    for listed in _listed(pool, image):
+        found = _described(image, listed, fault)
+        if found is not None:
+            yield found
+
+
+def _described(image: Any, listed: _Listed,
+               image_fault: str | None) -> Snapshot | None:
+    """Return a snapshot of a list; None: it has been deleted since.
+
+    :param image_fault: of :func:`_image_fault`
+    """
+    try:
+        protected = (listed.kind == _USER
+                     and image.is_protected_snap(listed.name))
+    except rbd.ImageNotFound:
+        return None
+    return Snapshot(
+        listed.id, listed.name, listed.size, protected,
+        fault=_cinders_own(listed.name) or _fault(listed.kind) or image_fault
+        or (None if listed.name else _('it has no name')))
+
+
+def _cinders_own(name: bytes) -> str | None:
+    """Return what Cinder has taken a snapshot for, by its name.
+
+    Rules and words are those of ``get_manageable_snapshots`` in Cinder's RBD
+    driver.
+
+    :returns: None: it is not one of these
+    """
+    if name.endswith(b'.clone_snap'):
+        return _('used for clone snap')
+    if name.startswith(b'backup') and b'.snap.' in name:
+        return _('used for volume backup')
+    return None
 
 
 def _fault(kind: int) -> str | None:
@@ -280,38 +279,45 @@ def _is_demoted(image: Any) -> bool:
             and not mirror['primary'])
 
 
-def _listed(pool: Any, image: Any) -> list[tuple[int, bytes, int, int]]:
-    """Id, name, size in bytes and kind of each snapshot."""
+def _listed(pool: Any, image: Any) -> list[_Listed]:
     try:
-        return [(each['id'], each['name'].encode(), each['size'],
-                 each['namespace']) for each in image.list_snaps()]
-    except UnicodeDecodeError:
-        pass
-    # As with the names of images.
+        return [_Listed(each['id'], each['name'].encode(), each['size'],
+                        each['namespace']) for each in image.list_snaps()]
+    except (UnicodeDecodeError, rbd.ImageNotFound):
+        # One name that is not UTF-8 is enough to get none from librbd's
+        # binding, as is one snapshot that is deleted meanwhile.
+        return list(_listed_by_id(pool, image))
+
+
+def _listed_by_id(pool: Any, image: Any) -> Iterator[_Listed]:
+    """Ask for each snapshot, as librbd does."""
     header = _header(image)
-    context = _ask(pool, header, 'get_snapcontext')
+    context = ask(pool, header, 'get_snapcontext')
     _newest, count = struct.unpack_from('<QI', context)
-    found = []
     for snapshot_id in struct.unpack_from(f'<{count}Q', context, 12):
         packed = struct.pack('<Q', snapshot_id)
-        (name,) = _strings(_ask(pool, header, 'get_snapshot_name', packed))
-        _order, size = struct.unpack_from(
-            '<BQ', _ask(pool, header, 'get_size', packed))
-        found.append((snapshot_id, name, size,
-                      image.snap_get_namespace_type(snapshot_id)))
-    return found
+        # It may be deleted meanwhile.
+        with contextlib.suppress(rados.ObjectNotFound, rbd.ImageNotFound):
+            (name,) = decoded_texts(
+                ask(pool, header, 'get_snapshot_name', packed))
+            _order, size = struct.unpack_from(
+                '<BQ', ask(pool, header, 'get_size', packed))
+            yield _Listed(snapshot_id, name, size,
+                          image.snap_get_namespace_type(snapshot_id))
 
 
-def _ask(pool: Any, key: str, method: str, argument: bytes = b'') -> bytes:
+def ask(pool: Any, key: str, method: str, argument: bytes = b'') -> bytes:
     """Call a method of Ceph's class of RBD objects (``cls_rbd``)."""
     return pool.execute(key, 'rbd', method, argument, _ANSWER)[1]
 
 
-def _string(text: bytes) -> bytes:
+def encoded_text(text: bytes) -> bytes:
+    """Return a text as Ceph encodes it."""
     return struct.pack('<I', len(text)) + text
 
 
-def _strings(encoded: bytes) -> Iterator[bytes]:
+def decoded_texts(encoded: bytes) -> Iterator[bytes]:
+    """Yield the texts that Ceph has encoded, one after the other."""
     place = 0
     while place < len(encoded):
         (length,) = struct.unpack_from('<I', encoded, place)
@@ -329,19 +335,24 @@ def _header(image: Any) -> str:
 
 def _find(pool: Any, image: Any, name: str | None,
           snapshot_id: int | None) -> Snapshot:
-    """A snapshot by its name or by its id; given both, it must have both.
+    """Return a snapshot by its name or its id; given both, it has both.
+
+    Only this one is asked about: others may be deleted meanwhile.
 
     :raises Refused: there is none
     """
-    for found in _snapshots(pool, image):
+    for listed in _listed(pool, image):
         if snapshot_id is None:
-            if found.own and name is not None and (
-                    found.name == name.encode()):
-                return found
-        elif found.id == snapshot_id:
-            if name not in (None, encoding.shown(found.name)):
-                raise Refused(_(
-                    'source-name and source-id do not belong together'))
+            if (listed.kind != _USER or name is None
+                    or listed.name != name.encode()):
+                continue
+        elif listed.id != snapshot_id:
+            continue
+        elif name not in (None, encoding.shown(listed.name)):
+            raise Refused(_(
+                'source-name and source-id do not belong together'))
+        found = _described(image, listed, _image_fault(image))
+        if found is not None:
             return found
     raise Refused(_('its image has no such snapshot'))
 
@@ -356,13 +367,13 @@ def _adoptable(pool: Any, image: Any, name: str | None,
 
 def look_up(pool: Any, image: bytes, name: str | None,
             snapshot_id: int | None) -> Snapshot:
-    with _opened(pool, image, read_only=True) as opened:
+    with open_image(pool, image, read_only=True) as opened:
         return _find(pool, opened, name, snapshot_id)
 
 
 def look_up_adoptable(pool: Any, image: bytes, name: str | None,
                       snapshot_id: int | None) -> Snapshot:
-    with _opened(pool, image, read_only=True) as opened:
+    with open_image(pool, image, read_only=True) as opened:
         return _adoptable(pool, opened, name, snapshot_id)
 
 
@@ -388,8 +399,8 @@ def adopt(pool: Any, image: bytes, name: str | None,
     """
     # An image that is open, other than to read, cannot be deleted; to lock
     # what is gone would make it anew.
-    with _opened(pool, image) as held, _locked(pool, held, seconds), \
-            _opened(pool, image) as opened:
+    with open_image(pool, image) as held, _locked(pool, held, seconds), \
+            open_image(pool, image) as opened:
         found = _adoptable(pool, opened, name, snapshot_id)
         if found.name == new:
             protect(opened, new)
@@ -404,8 +415,8 @@ def adopt(pool: Any, image: bytes, name: str | None,
             if is_passing(error):
                 raise
             raise Refused(_('Ceph does not rename it: %s') % error) from error
-        renamed = [each.id for each in _snapshots(pool, opened)
-                   if each.own and each.name == new]
+        renamed = [each.id for each in _listed(pool, opened)
+                   if each.kind == _USER and each.name == new]
         if renamed != [found.id]:
             if renamed:
                 rename(opened, new, found.name)
@@ -419,7 +430,7 @@ def finish(pool: Any, image: bytes, name: str) -> None:
     :raises Refused: there is no snapshot of that name
     """
     if not look_up(pool, image, name, None).protected:
-        with _opened(pool, image) as opened:
+        with open_image(pool, image) as opened:
             protect(opened, name.encode())
 
 
@@ -429,10 +440,15 @@ def protect(image: Any, name: bytes) -> None:
     Cinder does, when it adopts and when it takes one, since clones of the
     older format need it. An image without layering cannot be cloned anyway,
     and one that is no longer the primary one of its mirror is read-only.
+
+    :raises Refused: somebody has renamed or deleted it since
     """
-    with contextlib.suppress(rbd.ImageBusy, rbd.FunctionNotSupported,
-                             rbd.ReadOnlyImage):
-        image.protect_snap(name)
+    try:
+        with contextlib.suppress(rbd.ImageBusy, rbd.FunctionNotSupported,
+                                 rbd.ReadOnlyImage):
+            image.protect_snap(name)
+    except rbd.ImageNotFound as error:
+        raise Refused(_('it has just been renamed or deleted')) from error
 
 
 def unprotect(pool: Any, image: bytes, name: bytes) -> None:
@@ -487,7 +503,7 @@ def remove_image(pool: Any, name: bytes) -> None:
 
 
 def create_snapshot(pool: Any, image: bytes, name: bytes) -> None:
-    with _opened(pool, image) as opened:
+    with open_image(pool, image) as opened:
         try:
             opened.create_snap(name)
         except rbd.ImageExists as error:

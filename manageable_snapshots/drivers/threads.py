@@ -27,11 +27,18 @@ from collections.abc import Iterable
 import importlib
 import sys
 import threading
+import time
 from typing import Any
 from typing import TypeVar
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
+
+#: seconds without a result after which all threads are taken to block
+_PAUSE = 1
+
+#: threads of one map
+_MOST = 512
 
 
 def call(function: Callable[..., Result], *args: Any) -> Result:
@@ -46,26 +53,34 @@ def call(function: Callable[..., Result], *args: Any) -> Result:
 
 
 def map(function: Callable[[Item], Result], items: Iterable[Item],
-        threads: int) -> list[Result]:
+        threads: int, *, seconds: float | None = None
+        ) -> list[Result | None]:
     """Call a function that may block with each item, several at once.
 
     After an error no further item is begun.
 
-    :param threads: how many calls are made at the same time at most
-    :returns: the results, in the order of the items
+    :param threads: how many calls are made at the same time
+    :param seconds: None: wait for all calls. Otherwise, more threads go on
+        with the rest when no call has ended for a second, and what is not
+        done after so many seconds in all is left
+    :returns: the results, in the order of the items; None for an item that
+        was not done in time, whose call may still go on
     :raises Exception: what the first call that failed has raised
     """
-    return call(_map, function, collections.deque(enumerate(items)), threads)
+    return call(_map, function, collections.deque(enumerate(items)), threads,
+                seconds)
 
 
 def _map(function: Callable[[Any], Any],
          todo: collections.deque[tuple[int, Any]],
-         threads: int) -> list[Any]:
+         threads: int, seconds: float | None) -> list[Any]:
     results: list[Any] = [None] * len(todo)
     errors: list[BaseException] = []
+    # A deque and a list need no lock, which would be a green one.
+    ended: list[int] = []
+    finished = _threading().Event()
 
     def work() -> None:
-        # A deque needs no lock, which would be a green one.
         while not errors:
             try:
                 place, item = todo.popleft()
@@ -75,16 +90,47 @@ def _map(function: Callable[[Any], Any],
                 results[place] = function(item)
             except BaseException as error:
                 errors.append(error)
+            ended.append(place)
+            if errors or len(ended) == len(results):
+                finished.set()
 
-    workers = [_threading().Thread(target=work, daemon=True)
-               for _worker in range(min(threads, len(todo)))]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    def start(number: int) -> list[Any]:
+        started = [_threading().Thread(target=work, daemon=True)
+                   for _worker in range(min(number, len(todo)))]
+        for worker in started:
+            worker.start()
+        return started
+
+    workers = start(threads)
+    if seconds is None:
+        for worker in workers:
+            worker.join()
+    elif workers:
+        _wait(finished, ended, workers, start, time.monotonic() + seconds)
+        # Nobody begins what is left; what is under way comes too late.
+        todo.clear()
     if errors:
         raise errors[0]
-    return results
+    return list(results)
+
+
+def _wait(finished: Any, ended: list[int], workers: list[Any],
+          start: Callable[[int], list[Any]], deadline: float) -> None:
+    """Wait until all calls have ended, or those left only block.
+
+    :param start: starts more threads
+    :param deadline: monotonic seconds; for a backend that is slow but does
+        all, there is none
+    """
+    before, blocked = 0, False
+    while not (blocked and time.monotonic() >= deadline):
+        if finished.wait(_PAUSE if not blocked else min(
+                _PAUSE, deadline - time.monotonic())):
+            return
+        if len(ended) == before:
+            blocked = True
+            workers += start(min(len(workers), _MOST - len(workers)))
+        before = len(ended)
 
 
 def _threading() -> Any:

@@ -77,6 +77,7 @@ class _End:
 class _Attempt:
     """A scan under way.
 
+    :ivar ended: whether it has; False as well where it was dropped
     :ivar kept: what it has found, in the end
     :ivar failure: where it has found nothing, why
     :ivar adopted: arguments of ``Scan.manage``, for what it may have read
@@ -85,6 +86,7 @@ class _Attempt:
 
     def __init__(self, started: float) -> None:
         self.started = started
+        self.ended = False
         self.adopted: list[tuple[base.Reference, str, str]] = []
         self.kept: _Kept | None = None
         self.failure: Exception = exception.ServiceUnavailable()
@@ -217,6 +219,17 @@ class Inventory:
         with self._changed:
             self._stale_before = self._clock()
 
+    def forget(self) -> None:
+        """Drop every scan: the backend works on another storage now.
+
+        A scan under way may hang with the old storage. Nobody waits for it
+        any longer, and the next page starts another one.
+        """
+        with self._changed:
+            self._kept = []
+            self._under_way = None
+            self._changed.notify_all()
+
     def _from_the_start(self, view: paging.View, offset: int) -> _Kept:
         if offset:
             with self._changed:
@@ -303,6 +316,8 @@ class Inventory:
                         return kept
                 attempt = self._under_way or self._begin()
                 self._wait_for(attempt, arrived + self._timeout)
+                if not attempt.ended:
+                    continue
                 if attempt.kept is None:
                     raise attempt.failure
                 # However much has changed since it began.
@@ -331,14 +346,20 @@ class Inventory:
             attempt.failure = error
         finally:
             with self._changed:
-                if scan is not None and memory is not None:
-                    for adopted in attempt.adopted:
-                        scan.manage(*adopted)
-                    attempt.kept = _Kept(next(self._numbers), attempt.started,
-                                         self._clock(), scan, memory)
-                    self._keep_scan(attempt.kept)
-                self._under_way = None
-                self._changed.notify_all()
+                if self._under_way is attempt:
+                    self._end_scan(attempt, scan, memory)
+
+    def _end_scan(self, attempt: _Attempt, scan: paging.Scan | None,
+                  memory: int | None) -> None:
+        if scan is not None and memory is not None:
+            for adopted in attempt.adopted:
+                scan.manage(*adopted)
+            attempt.kept = _Kept(next(self._numbers), attempt.started,
+                                 self._clock(), scan, memory)
+            self._keep_scan(attempt.kept)
+        attempt.ended = True
+        self._under_way = None
+        self._changed.notify_all()
 
     def _wait_for(self, attempt: _Attempt, deadline: float) -> None:
         now = self._clock()

@@ -98,6 +98,11 @@ class Manager:
                      snapshot_id)
         return snapshot_id
 
+    def storage_changed(self) -> None:
+        """Forget what was read: the backend has failed over, or back."""
+        self._driver.forget()
+        self.inventory.forget()
+
     def resume(self) -> None:
         """Take up the adoptions that were accepted and are not under way.
 

@@ -20,6 +20,7 @@ it fails.
 from collections.abc import Iterator
 import contextlib
 import glob
+import json
 import os
 import signal
 from typing import Any
@@ -117,17 +118,48 @@ class Pool(fixtures.Fixture):
                        'auth client required = none\n')
         return path
 
+    def osd_of(self, key: str) -> int:
+        """The number of the OSD that has an object of the pool."""
+        _status, answer, _message = self.cluster.mon_command(json.dumps({
+            'prefix': 'osd map', 'pool': self.name, 'object': key,
+            'format': 'json'}), b'')
+        (number,) = json.loads(answer)['acting']
+        return number
+
+    def own_osds(self) -> tuple[int, int]:
+        """The OSDs of what names the images, and of what all need."""
+        return self.osd_of('rbd_directory'), self.osd_of('rbd_info')
+
+    def is_spread(self) -> bool:
+        """Whether images are on more than one OSD."""
+        return len({self.osd_of(f'some-{number}') for number in range(64)}
+                   ) > 1
+
+    def osds(self, image: str) -> set[int]:
+        """The OSDs that have what is needed to open an image."""
+        with self.open(image, read_only=True) as opened:
+            header = f'rbd_header.{opened.id()}'
+        return {self.osd_of(header), self.osd_of(f'rbd_id.{image}')}
+
     @contextlib.contextmanager
-    def stopped_osd(self) -> Iterator[None]:
-        """While nothing that is asked of the OSD is done."""
-        (socket,) = glob.glob(os.path.join(
-            os.path.dirname(self.conf), 'run', '*-osd.0-*.asok'))
-        process = int(socket.removesuffix('.asok').rpartition('-')[2])
-        os.kill(process, signal.SIGSTOP)
+    def stopped_osd(self, number: int | None = None) -> Iterator[None]:
+        """While nothing that is asked of an OSD is done.
+
+        :param number: which OSD; None: all that there are
+        """
+        sockets = glob.glob(os.path.join(
+            os.path.dirname(self.conf), 'run',
+            f'*-osd.{"*" if number is None else number}-*.asok'))
+        processes = [int(socket.removesuffix('.asok').rpartition('-')[2])
+                     for socket in sockets]
+        assert processes, self.conf
+        for process in processes:
+            os.kill(process, signal.SIGSTOP)
         try:
             yield
         finally:
-            os.kill(process, signal.SIGCONT)
+            for process in processes:
+                os.kill(process, signal.SIGCONT)
 
 
 class ExistingPool(Pool):

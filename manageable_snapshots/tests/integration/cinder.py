@@ -183,16 +183,26 @@ class Stack:
     @functools.cached_property
     def pool(self) -> Any:
         """The pool of the RBD backend."""
+        return self.open_pool(POOL)
+
+    def open_pool(self, name: str, conf: str | None = None) -> Any:
+        """A pool of Ceph.
+
+        :param conf: the ceph.conf of another cluster than the backend's
+        """
         # Debian's, linked in beside this interpreter by tools/test.
         import rados
-        cluster = rados.Rados(conffile=self.ceph)
+        cluster = rados.Rados(conffile=conf or self.ceph)
         cluster.connect(timeout=30)
-        return cluster.open_ioctx(POOL)
+        return cluster.open_ioctx(name)
 
     @contextlib.contextmanager
-    def image(self, name: str) -> Iterator[Any]:
+    def image(self, name: str, pool: Any = None,
+              read_only: bool = False) -> Iterator[Any]:
+        """:param pool: None: the RBD backend's"""
         import rbd
-        with rbd.Image(self.pool, name) as image:
+        with rbd.Image(pool or self.pool, name,
+                       read_only=read_only) as image:
             yield image
 
     def make_image(self, name: str, size: int) -> None:
@@ -212,16 +222,22 @@ class Stack:
         import rbd
         rbd.RBD().remove(self.pool, name)
 
-    def put(self, volume_id: str, *names: str) -> None:
+    def put(self, volume_id: str, *names: str, pool: Any = None) -> None:
         """Snapshots of a volume that nobody manages."""
-        with self.image(f'volume-{volume_id}') as image:
+        with self.image(f'volume-{volume_id}', pool) as image:
             for name in names:
                 image.create_snap(name)
 
-    def held(self, volume_id: str) -> set[str]:
-        """The names of a volume's snapshots in the pool."""
-        with self.image(f'volume-{volume_id}') as image:
-            return {found['name'] for found in image.list_snaps()}
+    def held(self, volume_id: str, pool: Any = None) -> set[str]:
+        """The names of a volume's snapshots in the pool.
+
+        Those of mirroring, and what Ceph keeps for clones, are left out.
+        """
+        import rbd
+        with self.image(f'volume-{volume_id}', pool,
+                        read_only=True) as image:
+            return {found['name'] for found in image.list_snaps()
+                    if found['namespace'] == rbd.RBD_SNAP_NAMESPACE_TYPE_USER}
 
     def execute(self, *statements: str) -> None:
         """SQL, in one transaction."""

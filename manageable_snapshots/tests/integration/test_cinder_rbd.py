@@ -124,6 +124,44 @@ class PoolTest(cinder.TestCase):
                 for entry in body['manageable-snapshots']]), host)
 
 
+class SafetyTest(cinder.TestCase):
+    """What is not safe to manage for Cinder's driver is not for ours."""
+
+    def listed(self):
+        """(image, name) → whether it is safe, and why not."""
+        status, body = self.stack.ask(
+            'GET', f'manageable_snapshots/detail?host={cinder.HOST}')
+        self.assertEqual(200, status, body)
+        return {(entry['source_reference']['source-name'],
+                 entry['reference']['source-name']):
+                (entry['safe_to_manage'], entry['reason_not_safe'])
+                for entry in body['manageable-snapshots']}
+
+    def test_the_same_pool_listed_by_both(self):
+        volume_id = self.stack.volume()
+        # Cinder takes a snapshot to clone a volume, and keeps it.
+        self.stack.volume(source_volid=volume_id)
+        (clone_snap,) = self.stack.held(volume_id)
+        backup = f'backup.{volume_id}.snap.1764374400.12'
+        self.stack.put(volume_id, 'mine', backup, 'backups.snap.',
+                       'my.clone_snap', 'my.clone_snap.2', 'x.backup.snap.')
+        snapshot_id = self.stack.snapshot(volume_id)
+        ours = self.listed()
+        for name, reason in ((clone_snap, 'used for clone snap'),
+                             (backup, 'used for volume backup')):
+            self.assertEqual(
+                (False, reason), ours[f'volume-{volume_id}', name])
+            status, snapshot = self.stack.adopt(
+                volume_id, {'source-name': name})
+            self.assertEqual(202, status, snapshot)
+            refused = self.stack.wait('snapshot', snapshot['id'], 'error')
+            self.assertIn(reason, refused['metadata']['manage_error'])
+        self.assertLess({clone_snap, backup, f'snapshot-{snapshot_id}'},
+                        self.stack.held(volume_id))
+        self.stack.load()
+        self.assertEqual(self.listed(), ours)
+
+
 class HangTest(cinder.TestCase):
 
     CONF = HASTY

@@ -14,9 +14,12 @@
 
 import contextlib
 import hashlib
+import json
+import operator
 import random
 import subprocess
 import sys
+import threading
 import time
 from unittest import mock
 
@@ -25,6 +28,7 @@ from oslo_utils import units
 from oslotest import base
 
 from manageable_snapshots.drivers import rbd_images
+from manageable_snapshots.drivers import rbd_scan
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import ceph
 from manageable_snapshots.tests.drivers import conformance
@@ -89,7 +93,12 @@ class RBDTestCase(conformance.Refusals, base.BaseTestCase):
         """(image, name) → its entry."""
         return {(entry.source_reference['source-name'],
                  entry.reference['source-name']): entry
-                for entry in self.driver.scan([])}
+                for entry in self.driver.scan([]) if not entry.is_unread}
+
+    def unread(self):
+        """Image → why it could not be read."""
+        return {entry.source_reference['source-name']: entry.reason_not_safe
+                for entry in self.driver.scan([]) if entry.is_unread}
 
     def adopt(self, volume, ref):
         """Adopt, and check that this snapshot was renamed and no other."""
@@ -277,6 +286,13 @@ class TestSnapshots(RBDTestCase):
         self.driver.manage_existing_snapshot(row, entry.reference)
         self.assertEqual(number, self.pool.snapshots(volume.name)[row.name])
 
+    def test_what_cinder_has_taken_for_itself(self):
+        volume = self.volume('x.clone_snap', 'backup.1.snap.2', 'mine')
+        self.assertNotSafe(volume, 'x.clone_snap', 'used for clone snap')
+        self.assertNotSafe(volume, 'backup.1.snap.2',
+                           'used for volume backup')
+        self.assertSafe(volume, 'mine')
+
     def test_without_a_name(self):
         volume = self.volume('')
         entry = self.scan()[volume.name, '']
@@ -303,25 +319,39 @@ class TestScan(RBDTestCase):
             row = self.adopt(volume, entry.reference)
             self.assertEqual(before, self.data(volume.name, row.name))
 
+    def meanwhile(self, change):
+        """Change the pool after its images were listed for the first time."""
+        directory = rbd_scan.directory
+        todo = [change]
+
+        def late(pool):
+            found = directory(pool)
+            while todo:
+                todo.pop()()
+            return found
+
+        return mock.patch.object(rbd_scan, 'directory', late)
+
     def test_an_image_that_is_removed_meanwhile(self):
         volumes = [self.volume('snap') for _number in range(3)]
-        names = rbd_images.image_names
 
-        def remove(pool):
-            found = names(pool)
+        def remove():
             with self.pool.open(volumes[0].name) as image:
                 image.remove_snap('snap')
             rbd.RBD().remove(self.pool.ioctx, volumes[0].name)
-            return found
 
-        with mock.patch.object(rbd_images, 'image_names', remove):
-            listed = self.scan()
-        self.assertEqual({(each.name, 'snap') for each in volumes[1:]},
-                         set(listed))
+        with self.meanwhile(remove):
+            entries = list(self.driver.scan([]))
         self.assertEqual(
-            f'Leaving the snapshots of image {volumes[0].name} of backend '
-            'images out of the list: its image is gone or broken\n',
-            self.log.output)
+            {each.name for each in volumes[1:]},
+            {entry.source_reference['source-name'] for entry in entries})
+        self.assertEqual('', self.log.output)
+
+    def test_an_image_that_is_renamed_meanwhile(self):
+        volume = self.volume('snap')
+        with self.meanwhile(lambda: rbd.RBD().rename(
+                self.pool.ioctx, volume.name, 'after')):
+            self.assertEqual({('after', 'snap')}, set(self.scan()))
 
     def test_images_that_are_broken(self):
         volumes = [self.volume('snap') for _number in range(3)]
@@ -330,9 +360,12 @@ class TestScan(RBDTestCase):
         self.pool.ioctx.remove_object(header)
         self.pool.ioctx.write_full(f'rbd_id.{volumes[1].name}', b'junk')
         self.assertEqual({(volumes[2].name, 'snap')}, set(self.scan()))
-        self.assertEqual(2, self.log.output.count('\n'), self.log.output)
+        self.assertIn('could not be read: 2. ', self.log.output)
+        unread = self.unread()
+        self.assertEqual({each.name for each in volumes[:2]}, set(unread))
         for volume in volumes[:2]:
             self.assertIn(volume.name, self.log.output)
+            self.assertRegex(unread[volume.name], 'broken|cannot be opened')
             row = conformance.snapshot_row(volume)
             error = self.assertRaises(
                 exception.ManageExistingInvalidReference,
@@ -431,6 +464,31 @@ class TestRaces(RBDTestCase):
                           self.row.name: self.before['other']},
                          self.pool.snapshots(self.mine.name))
 
+    def test_other_snapshots_come_and_go(self):
+        names = [f'wanted-{number}' for number in range(20)]
+        for name in names:
+            self.take(self.mine, name)
+        ended, went = threading.Event(), []
+
+        def come_and_go():
+            with self.pool.open(self.mine.name) as image:
+                while not ended.is_set():
+                    image.create_snap('passing')
+                    image.remove_snap('passing')
+                    went.append(1)
+
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        self.addCleanup(thread.join, 60)
+        self.addCleanup(ended.set)
+        for name in names:
+            row = conformance.snapshot_row(self.mine)
+            self.driver.manage_existing_snapshot_get_size(row, name)
+            self.driver.manage_existing_snapshot(row, name)
+            self.assertTrue(self.driver.is_adopted(row))
+            self.assertTrue(any(self.scan()))
+        self.assertTrue(went)
+
     def lock(self, seconds):
         with self.pool.open(self.mine.name) as image:
             self.pool.ioctx.lock_exclusive(
@@ -488,18 +546,88 @@ class TestOutages(RBDTestCase):
         for _number in range(40):
             self.volume('snap', size=units.Mi)
         with contextlib.ExitStack() as stack:
-            names = rbd_images.image_names
+            directory = rbd_scan.directory
+            todo = [self.pool.stopped_osd()]
 
             def stop(pool):
-                found = names(pool)
-                stack.enter_context(self.pool.stopped_osd())
+                found = directory(pool)
+                while todo:
+                    stack.enter_context(todo.pop())
                 return found
 
             started = time.monotonic()
-            with mock.patch.object(rbd_images, 'image_names', stop):
+            with mock.patch.object(rbd_scan, 'directory', stop):
                 self.assertRaises(exception.BackendTimeout, self.scan)
             # Not once for each image.
             self.assertLess(time.monotonic() - started, 15)
+
+    def until_apart(self, make, is_apart):
+        """Make things until there are some of either kind."""
+        made = {True: [], False: []}
+        while not (made[True] and made[False]):
+            each = make()
+            made[is_apart(each)].append(each)
+        return made[True], made[False]
+
+    def use_pool(self, is_wanted):
+        """Use a pool whose own objects are on such OSDs; return these."""
+        while not (self.pool.is_spread()
+                   and is_wanted(*self.pool.own_osds())):
+            self.pool = self.useFixture(ceph.Pool())
+            self.driver = self.pool.driver(rbd_op_timeout=2)
+        return self.pool.own_osds()
+
+    def test_one_of_two_osds_hangs(self):
+        working, _same = self.use_pool(operator.eq)
+        readable, unreadable = self.until_apart(
+            lambda: self.volume('snap', size=units.Mi),
+            lambda volume: self.pool.osds(volume.name) == {working})
+        with self.pool.stopped_osd(1 - working):
+            started = time.monotonic()
+            entries = list(self.driver.scan([]))
+            self.assertLess(time.monotonic() - started, 15)
+        self.assertEqual(
+            {volume.name: (True, None) for volume in readable} | {
+                volume.name: (False, 'its image cannot be read: Ceph does '
+                                     'not answer in time')
+                for volume in unreadable},
+            {entry.source_reference['source-name']: (
+                entry.safe_to_manage, entry.reason_not_safe)
+             for entry in entries})
+        self.assertEqual(len(entries), len({
+            json.dumps(entry.reference) for entry in entries}))
+        self.assertIn(f'could not be read: {len(unreadable)}. ',
+                      self.log.output)
+        self.assertEqual({}, self.unread())
+
+    def test_a_parent_does_not_answer(self):
+        working, _same = self.use_pool(operator.eq)
+        parents, _others = self.until_apart(
+            lambda: self.volume('snap', size=units.Mi),
+            lambda volume: self.pool.osds(volume.name) == {1 - working})
+        clones = iter(range(1000))
+
+        def clone():
+            name = f'clone-{next(clones)}'
+            self.pool.clone(parents[0].name, 'snap', name, 2)
+            return conformance.Row(name=name)
+
+        found, _others = self.until_apart(
+            clone, lambda volume: self.pool.osds(volume.name) == {working})
+        with self.pool.stopped_osd(1 - working):
+            unread = self.unread()
+        self.assertLessEqual({each.name for each in found}, set(unread))
+
+    def test_no_image_of_a_pool_can_be_opened(self):
+        _directory, info = self.use_pool(operator.ne)
+        volumes = [self.volume('snap', size=units.Mi)
+                   for _number in range(20)]
+        with self.pool.stopped_osd(info):
+            started = time.monotonic()
+            self.assertEqual({volume.name for volume in volumes},
+                             set(self.unread()))
+            self.assertLess(time.monotonic() - started, 10)
+        self.assertEqual(20, len(self.scan()))
 
     def test_a_rename_whose_answer_is_lost(self):
         volume = self.volume('snap', 'other')
@@ -525,7 +653,7 @@ class TestOutages(RBDTestCase):
         volume = self.volume('snap')
         self.assertEqual(1, len(self.scan()))
         self.pool.ceph('osd', 'blocklist', 'add',
-                       self.driver._cluster.get_addrs())
+                       self.driver._connection.handle.get_addrs())
         row = conformance.snapshot_row(volume)
         with fixtures.Timeout(60, gentle=True):
             while 'connects anew' not in self.log.output:

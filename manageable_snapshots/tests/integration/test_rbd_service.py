@@ -12,7 +12,9 @@
 
 """The service on its own, with a pool of a real Ceph as its backend."""
 
+import json
 import time
+import urllib.parse
 
 from oslotest import base
 
@@ -29,6 +31,10 @@ class TestService(serving.Asking, base.BaseTestCase):
     def setUp(self):
         super().setUp()
         self.pool = self.useFixture(ceph.Pool())
+        # Its images can be named and opened while the other OSD is stopped.
+        while (len(set(self.pool.own_osds())) > 1
+               or not self.pool.is_spread()):
+            self.pool = self.useFixture(ceph.Pool())
         self.service = self.useFixture(serving.Service(f"""
 volume_driver = rbd
 rbd_ceph_conf = {self.pool.conf}
@@ -127,6 +133,46 @@ rbd_op_timeout = {OP_TIMEOUT}
                          self.pool.snapshots(image))
         self.assertEqual({(image, f'snapshot-{snapshot_id}')},
                          set(self.listed()))
+
+    def test_one_of_two_osds_hangs(self):
+        working, _same = self.pool.own_osds()
+        volumes = {True: set(), False: set()}
+        while not all(volumes.values()):
+            _volume_id, image = self.volume('snap')
+            volumes[self.pool.osds(image) == {working}].add(image)
+        with self.pool.stopped_osd(1 - working):
+            pages = []
+            path = (f'manageable_snapshots/detail?host={serving.HOST}'
+                    '&limit=1')
+            while not pages or pages[-1]:
+                marker = ''
+                if pages:
+                    marker = '&marker=' + urllib.parse.quote(
+                        json.dumps(pages[-1][-1]['reference']))
+                status, answer = self.service.ask('GET', path + marker)
+                self.assertEqual(200, status, answer)
+                pages.append(answer['manageable-snapshots'])
+        entries = [entry for page in pages for entry in page]
+        unread = {entry['source_reference']['source-name']: entry
+                  for entry in entries if not entry['safe_to_manage']}
+        self.assertEqual(volumes[False], set(unread))
+        for image, entry in unread.items():
+            self.assertEqual(
+                ({'source-id': f'{image}@'}, None, 'its image cannot be '
+                 'read: Ceph does not answer in time'),
+                (entry['reference'], entry['size'],
+                 entry['reason_not_safe']))
+        self.assertEqual(
+            volumes[True],
+            {entry['source_reference']['source-name'] for entry in entries
+             if entry['safe_to_manage']})
+        self.service.process.logged(
+            f'could not be read: {len(unread)}. ')
+        for image, entry in list(unread.items())[:1]:
+            snapshot = self.settle('snapshots', self.adopt(
+                image.removeprefix('volume-'), entry['reference']))
+            self.assertIn('source-id names an image, not a snapshot',
+                          snapshot['metadata']['manage_error'])
 
     def test_the_service_is_killed_while_it_adopts(self):
         names = [f'snap-{number}' for number in range(20)]

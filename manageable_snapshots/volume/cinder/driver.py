@@ -99,6 +99,10 @@ class Driver(base.SnapshotDriver):
                     **entry.reference, 'source-id': _identifier(entry)})
             yield entry
 
+    def forget(self) -> None:
+        self._listed = []
+        self._adopted = {}
+
     def is_adopted(self, snapshot: Any) -> bool | None:
         try:
             entries = self._list(self._objects([snapshot]))

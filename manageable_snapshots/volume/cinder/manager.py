@@ -10,9 +10,14 @@
 # License for the specific language governing permissions and limitations
 # under the License.
 
-"""Cinder's volume manager, with two of its methods replaced."""
+"""Cinder's volume manager, with two of its methods replaced.
+
+Three more are extended: to log unmanaging, and to forget the old storage after
+a failover.
+"""
 
 from collections.abc import Callable
+import functools
 import threading
 import time
 from typing import Any
@@ -31,9 +36,12 @@ from manageable_snapshots.conf import host
 from manageable_snapshots import context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import schema
+from manageable_snapshots.db import services
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import loader
 from manageable_snapshots.drivers import lvm
+from manageable_snapshots.drivers import rbd
+from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots import exception
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import serializer
@@ -109,6 +117,23 @@ class VolumeManager(cinder_manager.VolumeManager):
             LOG.info('unmanaged %s', snapshot.id)
         return skipped
 
+    def finish_failover(self, *args: Any, **kwargs: Any) -> None:
+        """As Cinder's; the driver has failed over, or tried to."""
+        self._forget_storage()
+        super().finish_failover(*args, **kwargs)
+
+    def failover_completed(self, *args: Any, **kwargs: Any) -> None:
+        """As Cinder's; another service of the cluster has failed over."""
+        try:
+            super().failover_completed(*args, **kwargs)
+        finally:
+            self._forget_storage()
+
+    def _forget_storage(self) -> None:
+        parts = self._started()
+        if parts is not None:
+            parts.storage_changed()
+
     def _keep_resuming(self) -> None:
         """Take up the adoptions that a process left when it died.
 
@@ -182,8 +207,8 @@ class VolumeManager(cinder_manager.VolumeManager):
         notifier = notifications.Notifier(conf, self.host)
         parts = manager.Manager(
             conf, self.service_topic_queue, database,
-            self._native(conf) or cinders.Driver(conf, self), Locks(),
-            notifier)
+            self._native(conf, database) or cinders.Driver(conf, self),
+            Locks(), notifier)
 
         def finish() -> None:
             # Cinder's launcher has registered the option, and ends the
@@ -194,17 +219,36 @@ class VolumeManager(cinder_manager.VolumeManager):
         _before_the_locks_are_gone(finish)
         return parts
 
-    def _native(self, conf: cfg.ConfigOpts) -> base.SnapshotDriver | None:
+    def _native(self, conf: cfg.ConfigOpts,
+                database: engine.Database) -> base.SnapshotDriver | None:
         """Our driver for the backend, set up; None: there is none."""
         driver = loader.native(
             conf, self.configuration.config_group, type(self.driver))
         if isinstance(driver, lvm.LVMDriver):
             driver.commands.become_root_by(
                 cinder_utils.get_root_helper(), cinder_privsep_lvm.lvrename)
+        elif (isinstance(driver, rbd.RBDDriver)
+              and self.configuration.safe_get('replication_device')):
+            driver.follow(functools.partial(self._active_cluster, database))
         if driver is not None:
             driver.do_setup(context.get_admin_context())
             driver.check_for_setup_error()
         return driver
+
+    def _active_cluster(self,
+                        database: engine.Database) -> rbd_cluster.Cluster:
+        """Return the Ceph cluster that Cinder's driver uses now.
+
+        :raises ServiceUnavailable: the backend is failing over, or Cinder's
+            driver is not set up
+        """
+        if not self.driver.initialized:
+            raise exception.DriverNotInitialized()
+        with database.reader(context.get_admin_context()) as session:
+            services.active_backend_id(session, host=self.host)
+        active = self.driver._active_config
+        return rbd_cluster.Cluster(
+            active['name'], active['conf'], active['user'])
 
 
 def _before_the_locks_are_gone(finish: Callable[[], None]) -> None:

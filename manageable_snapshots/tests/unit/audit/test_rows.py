@@ -17,6 +17,7 @@ import shutil
 import threading
 from unittest import mock
 
+import fixtures
 from oslo_utils import uuidutils
 
 from manageable_snapshots.audit import backends
@@ -24,10 +25,14 @@ from manageable_snapshots.audit import rows
 from manageable_snapshots import conf as configuration
 from manageable_snapshots.db import audit as db_audit
 from manageable_snapshots.db import models
+from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
+from manageable_snapshots.drivers import base as drivers_base
 from manageable_snapshots.drivers import directory
+from manageable_snapshots import exception
 from manageable_snapshots.tests.unit.audit import base
 from manageable_snapshots.tests.unit.db import base as db_base
+from manageable_snapshots.tests.unit.drivers import librbd
 
 REF = {'source-name': 'old'}
 
@@ -196,6 +201,62 @@ class StolenTest(base.TestCase):
             self.assertEqual(
                 {('stolen', each) for each in stolen},
                 set(self.kinds(status=1)))
+
+
+class UnreadTest(base.TestCase):
+    """A volume whose snapshots could not be read."""
+
+    def setUp(self):
+        super().setUp()
+        self.available()
+        self.unread = self.volume()
+        scan = directory.DirectoryDriver.scan
+
+        def scan_without(driver, rows):
+            for entry in scan(driver, rows):
+                if entry.source_reference['source-name'] != self.image():
+                    yield entry
+            yield drivers_base.BackendSnapshot(
+                reference={'source-id': f'{self.image()}@'},
+                source_reference={'source-name': self.image()}, size=None,
+                safe_to_manage=False, is_unread=True)
+
+        def look(driver, snapshot, ref):
+            raise exception.ServiceUnavailable('It does not answer.')
+
+        for name, replacement in (
+                ('scan', scan_without),
+                ('manage_existing_snapshot_get_size', look)):
+            self.useFixture(fixtures.MonkeyPatch(
+                f'{directory.__name__}.DirectoryDriver.{name}', replacement))
+
+    def image(self):
+        return f'volume-{self.unread}'
+
+    def test_nothing_is_said_of_its_rows(self):
+        rows_before = [
+            self.row(self.unread, status=status, **columns)
+            for status, columns in (
+                ('available', {}), ('error', {}), ('creating', {}),
+                ('creating', {'reference': REF}))]
+        for option in ((), ('--repair',)):
+            answer = self.audit(*option, status=2)
+            self.assertEqual(
+                ([], [f'{base.BACKEND}: volumes that could not be read: 1. '
+                      'Their snapshots and rows were not looked at: '
+                      f'{self.image()}']),
+                (answer['breaches'], answer['not_looked_at']))
+        self.assertEqual(
+            ['available', 'error', 'creating', 'creating'],
+            [self.find(each).status for each in rows_before])
+
+    def test_what_it_has_is_no_orphan(self):
+        self.hold(f'snapshot-{uuidutils.generate_uuid()}', self.unread)
+        self.assertEqual([], self.audit(status=2)['breaches'])
+
+    def test_a_backend_that_can_be_read_in_part_is_believed(self):
+        self.row(self.unread, status='available')
+        self.assertEqual([], self.audit(status=2)['notes'])
 
 
 class SharedTest(base.TestCase):
@@ -487,7 +548,8 @@ class NamesTest(base.TestCase):
     def configured(self, text, wanted=(), name='project.conf'):
         conf = configuration.load(['--config-file', self.write(text, name)])
         return [(backend.name, backend.driver and backend.driver.NAME)
-                for backend in backends.configured(conf, wanted)]
+                for backend in backends.configured(
+                    conf, self.database, wanted)]
 
     def test_a_backend_may_have_a_host_of_its_own(self):
         self.assertEqual(
@@ -513,3 +575,56 @@ class NamesTest(base.TestCase):
             self.configured('[DEFAULT]\nhost = node\ncluster = all\n'
                             'enabled_backends = a\n[a]\n',
                             name='cinder.conf'))
+
+
+class FailoverTest(base.TestCase):
+    """An RBD backend of Cinder's that may have failed over."""
+
+    def setUp(self):
+        super().setUp()
+        conf = configuration.load(['--config-file', self.write(
+            '[DEFAULT]\nhost = node\nenabled_backends = a\n'
+            '[backend_defaults]\n'
+            'replication_device = backend_id:b,conf:/b.conf,user:me\n'
+            '[a]\nvolume_driver = cinder.volume.drivers.rbd.RBDDriver\n'
+            'rbd_ceph_conf = /a.conf\nrbd_pool = volumes\n', 'cinder.conf')])
+        self.useFixture(librbd.Storage())
+        [self.backend] = backends.configured(conf, self.database)
+
+    def service(self, **columns):
+        with self.database.writer(self.admin) as session:
+            row = services.report(
+                session, host='node@a', cluster=None, availability_zone='z',
+                rpc_version='3.17', object_version='1.38')
+            for name, value in columns.items():
+                setattr(row, name, value)
+
+    def connected_to(self):
+        self.backend.ask(self.backend.driver.check_for_setup_error)
+        names = self.backend.driver._connection.handle.names
+        return names['clustername'], names['conffile'], names['rados_id']
+
+    def test_one_that_has_not(self):
+        self.assertEqual(('ceph', '/a.conf', None), self.connected_to())
+        self.service(replication_status='enabled', active_backend_id='')
+        self.assertEqual(('ceph', '/a.conf', None), self.connected_to())
+
+    def test_one_that_has(self):
+        self.service(replication_status='failed-over', active_backend_id='b')
+        self.assertEqual(('b', '/b.conf', 'me'), self.connected_to())
+
+    def assertNotLookedAt(self, reason):
+        error = self.assertRaises(backends.Away, self.connected_to)
+        self.assertEqual(reason, str(error))
+        self.assertIsNone(self.backend.driver._connection.handle)
+
+    def test_one_that_is_failing_over(self):
+        self.service(replication_status='failing-over')
+        self.assertNotLookedAt('Backend node@a is failing over.')
+
+    def test_one_that_has_to_what_is_not_configured(self):
+        self.service(replication_status='failed-over', active_backend_id='c')
+        self.assertNotLookedAt(
+            'Option replication_device in section [a]: the backend has '
+            'failed over to c, which no replication_device has as '
+            'backend_id')

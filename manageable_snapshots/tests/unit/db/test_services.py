@@ -174,3 +174,34 @@ class StateTestCase(base.TestCase):
             host='a@b#c', cluster_name='c@b#c')))
         self.assertEqual('a@b', services.queue(models.Service(host='a@b')))
         self.assertEqual('', services.queue(models.Volume()))
+
+
+class FailoverTest(base.TestCase):
+    """Which replication target a backend has failed over to."""
+
+    def active(self, **columns):
+        with self.database.writer(self.admin) as session:
+            session.add(models.Service(
+                host=base.BACKEND, cluster_name='all@store',
+                binary='cinder-volume', topic='cinder-volume', **columns))
+        with self.database.reader(self.admin) as session:
+            answers = [
+                services.active_backend_id(session, host=base.BACKEND),
+                services.active_backend_id(session, cluster='all@store')]
+        self.assertEqual(answers[0], answers[1])
+        return answers[0]
+
+    def test_a_target(self):
+        self.assertEqual('b', self.active(
+            replication_status='failed-over', active_backend_id='b'))
+
+    def test_none_before_and_after_a_failback(self):
+        self.assertIsNone(self.active(
+            replication_status='enabled', active_backend_id=''))
+
+    def test_it_is_undecided_while_the_backend_fails_over(self):
+        error = self.assertRaises(
+            exception.ServiceUnavailable, self.active,
+            replication_status='failing-over', active_backend_id='b')
+        self.assertEqual(f'Backend {base.BACKEND} is failing over.',
+                         error.msg)

@@ -16,6 +16,7 @@ It does what librbd 16 was seen to do; the integration tests see whether it
 still does.
 """
 
+from collections.abc import Callable
 import errno
 import itertools
 import struct
@@ -50,6 +51,7 @@ class Rados:
 
     Error = Error
     ObjectBusy = error('ObjectBusy')
+    ObjectNotFound = error('ObjectNotFound')
 
     def __init__(self, storage: 'Storage') -> None:
         self._storage = storage
@@ -85,17 +87,39 @@ class Cluster:
         return Ioctx(self.storage)
 
 
+class Completion:
+    """A request that goes on in the background.
+
+    :param silent: Ceph never answers it
+    """
+
+    def __init__(self, silent: bool) -> None:
+        self._silent = silent
+
+    def wait_for_complete(self) -> None:
+        pass
+
+    def is_complete(self) -> bool:
+        return True
+
+    def get_return_value(self) -> int:
+        return -errno.ETIMEDOUT if self._silent else 0
+
+
 class Ioctx:
 
     def __init__(self, storage: 'Storage') -> None:
         self.storage = storage
 
     def __enter__(self) -> 'Ioctx':
-        self.storage.opened += 1
         return self
 
     def __exit__(self, *args: Any) -> None:
-        self.storage.opened -= 1
+        pass
+
+    def aio_execute(self, key: str, module: str, method: str, data: bytes,
+                    length: int) -> Completion:
+        return Completion(key in self.storage.silent)
 
     def set_namespace(self, namespace: str) -> None:
         self.namespace = namespace
@@ -116,6 +140,11 @@ class Ioctx:
         answer = getattr(self, f'_{method}')(key, data)
         return len(answer), answer
 
+    def read(self, key: str, length: int) -> bytes:
+        # The names of images of the older format.
+        self.storage.fail('list')
+        return self.storage.older
+
     def _dir_list(self, key: str, data: bytes) -> bytes:
         (length,) = struct.unpack_from('<I', data)
         after = data[4:4 + length]
@@ -123,7 +152,8 @@ class Ioctx:
         # Fewer than are asked for: a driver has to ask again.
         names = names[:2]
         return struct.pack('<I', len(names)) + b''.join(
-            _string(name) + _string(b'id') for name in names)
+            _string(name) + _string(self.storage.images[name]['id'].encode())
+            for name in names)
 
     def _get_snapcontext(self, key: str, data: bytes) -> bytes:
         ids = list(self._by_header(key))
@@ -131,6 +161,8 @@ class Ioctx:
 
     def _get_snapshot_name(self, key: str, data: bytes) -> bytes:
         (snapshot_id,) = struct.unpack('<Q', data)
+        if snapshot_id not in self._by_header(key):
+            raise Rados.ObjectNotFound(errno.ENOENT)
         return _string(self._by_header(key)[snapshot_id]['name'])
 
     def _get_size(self, key: str, data: bytes) -> bytes:
@@ -162,10 +194,6 @@ class Module:
 
     class RBD:
 
-        def list(self, ioctx: Ioctx) -> list[str]:
-            ioctx.storage.fail('list')
-            return [name.decode() for name in ioctx.storage.images]
-
         def namespace_exists(self, ioctx: Ioctx, namespace: str) -> bool:
             return namespace == ioctx.storage.namespace
 
@@ -191,7 +219,9 @@ class Module:
 
         def __init__(self, ioctx: Ioctx, name: bytes,
                      read_only: bool = False) -> None:
-            ioctx.storage.fail(f'open {name.decode(errors="replace")}')
+            step = f'open {name.decode(errors="replace")}'
+            ioctx.storage.happen(step)
+            ioctx.storage.fail(step)
             if name not in ioctx.storage.images:
                 raise Module.ImageNotFound(errno.ENOENT)
             self._name = name
@@ -234,16 +264,22 @@ class Module:
 
         def list_snaps(self) -> Any:
             for number, each in list(self._snapshots.items()):
+                self._storage.happen('list_snaps')
+                if number not in self._snapshots:
+                    raise Module.ImageNotFound(errno.ENOENT)
                 yield {'id': number, 'name': each['name'].decode(),
                        'size': each['size'], 'namespace': each['namespace']}
 
         def snap_get_namespace_type(self, snapshot_id: int) -> int:
+            if snapshot_id not in self._snapshots:
+                raise Module.ImageNotFound(errno.ENOENT)
             return self._snapshots[snapshot_id]['namespace']
 
         def is_protected_snap(self, name: bytes) -> bool:
             return self._by_name(name)['protected']
 
         def rename_snap(self, old: bytes, new: bytes) -> None:
+            self._storage.happen('rename')
             self._storage.fail('rename')
             if self._read_only:
                 raise Module.ReadOnlyImage(errno.EROFS)
@@ -266,6 +302,7 @@ class Module:
             yield from range(self._clones)
 
         def protect_snap(self, name: bytes) -> None:
+            self._storage.happen('protect')
             self._storage.fail('protect')
             snapshot = self._by_name(name)
             if snapshot['protected']:
@@ -305,8 +342,12 @@ class Storage(fixtures.Fixture):
     """A Ceph with one pool, in place of the real modules.
 
     :ivar images: name → its fields
-    :ivar faults: what fails, and with which errors, one after the other
-    :ivar opened: pools and images that are open
+    :ivar faults: what fails, and with which errors, one after the other; None:
+        it does not fail this time
+    :ivar meanwhile: what others do in the midst of a step, by its name
+    :ivar silent: objects that do not answer
+    :ivar older: the part of the pool's directory for the older format
+    :ivar opened: images that are open
     :ivar clusters: the connections that were made
     """
 
@@ -316,7 +357,10 @@ class Storage(fixtures.Fixture):
     def __init__(self) -> None:
         super().__init__()
         self.images: dict[bytes, dict[str, Any]] = {}
-        self.faults: dict[str, list[Error]] = {}
+        self.faults: dict[str, list[Error | None]] = {}
+        self.meanwhile: dict[str, Callable[[], None]] = {}
+        self.silent: set[str] = set()
+        self.older = b''
         self.locks: dict[str, str] = {}
         self.clusters: list[Cluster] = []
         self.opened = 0
@@ -330,8 +374,12 @@ class Storage(fixtures.Fixture):
             f'{rbd_images.__name__}.rbd', Module))
 
     def fail(self, step: str) -> None:
-        if self.faults.get(step):
-            raise self.faults[step].pop(0)
+        fault = self.faults[step].pop(0) if self.faults.get(step) else None
+        if fault is not None:
+            raise fault
+
+    def happen(self, step: str) -> None:
+        self.meanwhile.pop(step, lambda: None)()
 
     def image(self, name: str) -> Any:
         """An image, open as librbd opens it."""

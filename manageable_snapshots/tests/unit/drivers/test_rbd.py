@@ -13,7 +13,10 @@
 """The rbd driver, on a Ceph in memory."""
 
 import errno
+import functools
 import json
+import struct
+import threading
 from unittest import mock
 
 import fixtures
@@ -21,7 +24,10 @@ from oslo_utils import units
 from oslotest import base as test_base
 
 from manageable_snapshots.drivers import rbd as driver
+from manageable_snapshots.drivers import rbd_cluster
 from manageable_snapshots.drivers import rbd_images
+from manageable_snapshots.drivers import rbd_scan
+from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
 from manageable_snapshots.tests.unit.drivers import librbd
@@ -101,7 +107,12 @@ class RBDTestCase(conformance.Refusals, test_base.BaseTestCase):
 
     def scan(self):
         return {entry.reference['source-name']: entry
-                for entry in self.driver.scan([])}
+                for entry in self.driver.scan([]) if not entry.is_unread}
+
+    def unread(self):
+        """Image → why it could not be read."""
+        return {entry.source_reference['source-name']: entry.reason_not_safe
+                for entry in self.driver.scan([]) if entry.is_unread}
 
     def assertNotSafe(self, volume, name, reason):
         entry = self.scan()[name]
@@ -118,17 +129,20 @@ class TestSetup(RBDTestCase):
                           rbd_cluster_name='backup')
         self.assertEqual(
             {'rados_id': 'cinder', 'conffile': '/etc/c.conf',
-             'clustername': 'backup'}, made._cluster.names)
+             'clustername': 'backup'}, made._connection.handle.names)
         self.assertEqual(
-            {'rados_osd_op_timeout': '3', 'rados_mon_op_timeout': '3',
-             'client_mount_timeout': '3'}, made._cluster.options)
+            {'objecter_inflight_ops': '65536', 'rados_osd_op_timeout': '3',
+             'rados_mon_op_timeout': '3', 'client_mount_timeout': '3'},
+            made._connection.handle.options)
         made = new_driver(rados_connect_timeout=7)
-        self.assertEqual('7', made._cluster.options['client_mount_timeout'])
+        self.assertEqual('7', made._connection.handle.options[
+            'client_mount_timeout'])
 
     def test_one_connection_is_kept(self):
         self.volume('snap')
         self.scan()
-        self.assertEqual([self.driver._cluster], self.storage.clusters)
+        self.assertEqual([self.driver._connection.handle],
+                         self.storage.clusters)
 
     def test_without_cephs_modules(self):
         with mock.patch.object(rbd_images, 'rbd', None), mock.patch.object(
@@ -165,12 +179,122 @@ class TestSetup(RBDTestCase):
 
     def test_a_connection_that_somebody_else_is_making(self):
         waiting = new_driver(rbd_op_timeout=1)
-        self.assertTrue(waiting._connecting.acquire(timeout=1))
+        self.assertTrue(waiting._connection.guard.acquire(timeout=1))
         error = self.assertRaises(
             exception.ServiceUnavailable, waiting.is_adopted,
             conformance.snapshot_row(conformance.volume_row()))
         self.assertEqual('Ceph is in trouble on backend images: the '
                          'connection is not there yet.', error.msg)
+
+
+class TestFailover(RBDTestCase):
+    """The backend moves to another cluster while the service runs."""
+
+    OLD = rbd_cluster.Cluster('ceph', '/etc/ceph/a.conf', 'cinder')
+    NEW = rbd_cluster.Cluster('b', '/etc/ceph/b.conf', 'other')
+
+    def setUp(self):
+        super().setUp()
+        self.active = self.OLD
+        self.driver.follow(lambda: self.active)
+        self.scan()
+
+    def connected_to(self):
+        names = self.storage.clusters[-1].names
+        return rbd_cluster.Cluster(
+            names['clustername'], names['conffile'], names['rados_id'])
+
+    def test_the_active_cluster_is_used_and_the_old_one_left_alone(self):
+        self.assertEqual(self.OLD, self.connected_to())
+        self.active = self.NEW
+        number = len(self.storage.clusters)
+        self.scan()
+        self.driver.is_adopted(
+            conformance.snapshot_row(conformance.volume_row()))
+        self.assertEqual((self.NEW, number + 1),
+                         (self.connected_to(), len(self.storage.clusters)))
+        self.active = self.OLD
+        self.scan()
+        self.assertEqual(self.OLD, self.connected_to())
+
+    def test_nobody_waits_for_a_connection_to_the_old_cluster(self):
+        self.assertTrue(self.driver._connection.guard.acquire(timeout=1))
+        self.active = self.NEW
+        self.scan()
+        self.assertEqual(self.NEW, self.connected_to())
+
+    def test_nothing_is_asked_while_it_is_undecided(self):
+        volume = self.volume('snap')
+
+        def undecided():
+            raise exception.ServiceUnavailable('Backend x is failing over.')
+
+        self.driver.follow(undecided)
+        number = len(self.storage.clusters)
+        row = conformance.snapshot_row(volume)
+        for ask in (self.scan,
+                    functools.partial(self.driver.is_adopted, row),
+                    functools.partial(
+                        self.driver.manage_existing_snapshot, row,
+                        {'source-name': 'snap'})):
+            self.assertRaises(exception.ServiceUnavailable, ask)
+        self.assertEqual((['snap'], number), (
+            self.names(volume), len(self.storage.clusters)))
+
+    def test_what_the_old_cluster_says_or_does_too_late_does_not_count(self):
+        volume = self.volume('snap')
+        row = conformance.snapshot_row(volume)
+        for outcome in (None, rbd_images.Refused('it is demoted')):
+            def late(*args, outcome=outcome):
+                self.active = self.NEW
+                if outcome is not None:
+                    raise outcome
+
+            self.active = self.OLD
+            with mock.patch.object(rbd_images, 'adopt', late):
+                error = self.assertRaises(
+                    exception.ServiceUnavailable,
+                    self.driver.manage_existing_snapshot, row,
+                    {'source-name': 'snap'})
+            self.assertEqual('Backend images has just failed over to another '
+                             'cluster.', error.msg)
+
+
+class TestReplicationTargets(test_base.BaseTestCase):
+    """Where the audit finds the cluster, as Cinder's driver does."""
+
+    def active(self, target, *devices, **options):
+        made = conformance.load_driver('images', 'rbd', **{
+            'rbd_ceph_conf': '/a.conf', 'replication_device': devices,
+            **options})
+        return rbd_cluster.active(made.conf['images'], 'images', target)
+
+    def test_its_own_before_and_after_a_failback(self):
+        for target in (None, '', 'default'):
+            self.assertEqual(('ceph', '/a.conf', None),
+                             self.active(target, {'backend_id': 'b'}))
+
+    def test_a_target(self):
+        devices = ({'backend_id': 'c', 'conf': '/c.conf'},
+                   {'backend_id': 'b', 'conf': '/b.conf', 'user': 'me'})
+        self.assertEqual(('b', '/b.conf', 'me'), self.active('b', *devices))
+        self.assertEqual(('c', '/c.conf', 'cinder'),
+                         self.active('c', *devices))
+        self.assertEqual(('c', '/c.conf', 'x'),
+                         self.active('c', *devices, rbd_user='x'))
+
+    def test_what_cinder_assumes_of_one_that_says_little(self):
+        self.assertEqual(('b', '/etc/ceph/b.conf', 'cinder'),
+                         self.active('b', {'backend_id': 'b'}))
+
+    def test_one_that_is_not_configured(self):
+        error = self.assertRaises(
+            exception.ConfigurationError, self.active, 'gone',
+            {'backend_id': 'b'})
+        self.assertEqual(
+            'Option replication_device in section [images]: the backend has '
+            'failed over to gone, which no replication_device has as '
+            'backend_id', error.msg)
 
 
 class TestScan(RBDTestCase):
@@ -223,30 +347,113 @@ class TestScan(RBDTestCase):
              'both': {'protected': 'true', 'clones': '2'}, 'neither': None},
             {name: entry.extra_info for name, entry in self.scan().items()})
 
+    def test_what_cinder_has_taken_for_itself(self):
+        for name, reason in (
+                ('volume-1.clone_snap', 'used for clone snap'),
+                ('.clone_snap', 'used for clone snap'),
+                ('backup.snap.clone_snap', 'used for clone snap'),
+                ('backup.1.snap.1764291.5', 'used for volume backup'),
+                ('backups of mine.snap.', 'used for volume backup')):
+            volume = self.volume(name)
+            self.assertNotSafe(volume, name, reason)
+            self.assertNotAdoptable(volume, name, reason)
+            self.driver.delete_snapshot(
+                conformance.Row(volume=volume, name=name))
+            self.driver.delete_volume(volume)
+        for name in ('clone_snap', 'x.clone_snap.y', 'backup.1', 'x.snap.',
+                     'my-backup.1.snap.5', 'Backup.1.snap.5'):
+            self.volume(name)
+            self.assertTrue(self.scan()[name].safe_to_manage, name)
+
+    def test_what_was_adopted_is_found_whatever_its_name(self):
+        volume = self.volume('backup.row.snap.1')
+        row = conformance.Row(
+            conformance.snapshot_row(volume), name='backup.row.snap.1')
+        self.assertTrue(self.driver.is_adopted(row))
+
     def test_an_image_that_fails_costs_itself(self):
-        gone, broken, fine = (self.volume('snap') for _number in range(3))
-        self.storage.faults[f'open {gone.name}'] = [
-            librbd.Module.ImageNotFound(errno.ENOENT)]
+        broken, fine = (self.volume('snap') for _number in range(2))
         self.storage.faults[f'open {broken.name}'] = [
             librbd.Error(errno.EIO)]
+        unread, listed = sorted(self.driver.scan([]),
+                                key=lambda entry: not entry.is_unread)
+        self.assertEqual({'source-name': fine.name}, listed.source_reference)
+        self.assertEqual(
+            ({'source-id': f'{broken.name}@'}, {'source-name': broken.name},
+             None, False, 'its image cannot be opened: [errno 5] it went '
+                          'wrong', None, 'images'),
+            (unread.reference, unread.source_reference, unread.size,
+             unread.safe_to_manage, unread.reason_not_safe,
+             unread.extra_info, unread.pool))
+        self.assertEqual(
+            'Images of backend images that could not be read: 1. The list '
+            'has one entry for each, in place of its snapshots. '
+            f'{broken.name}: its image cannot be opened: [errno 5] it went '
+            'wrong\n', self.log.output)
+        self.assertNotAdoptable(broken, unread.reference,
+                                'source-id names an image, not a snapshot')
+        self.assertIsNone(self.driver.managed_name(unread.reference))
+
+    def test_the_log_names_a_few_images(self):
+        for _number in range(30):
+            volume = self.volume()
+            self.storage.faults[f'open {volume.name}'] = [librbd.Error()]
+        self.assertEqual(30, len(self.unread()))
+        self.assertIn(' could not be read: 30. ', self.log.output)
+        self.assertEqual((1, 10), (self.log.output.count('\n'),
+                                   self.log.output.count('volume-')))
+
+    def test_an_image_that_is_deleted_meanwhile(self):
+        gone, fine = self.volume(), self.volume('snap')
+        self.storage.meanwhile[f'open {gone.name}'] = (
+            lambda: self.driver.delete_volume(gone))
+        (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': fine.name}, entry.source_reference)
+        self.assertEqual('', self.log.output)
+
+    def test_an_image_that_is_renamed_meanwhile(self):
+        images = self.storage.images
+        before = self.volume('snap').name
+        self.storage.meanwhile[f'open {before}'] = (
+            lambda: images.update(
+                {b'after': images.pop(before.encode())}))
+        (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': 'after'}, entry.source_reference)
+
+    def test_an_image_that_is_renamed_after_it_was_read(self):
+        self.driver = new_driver(rbd_list_threads=1)
+        images = self.storage.images
+        first, second = sorted(self.volume('snap').name for _twice in 'ab')
+
+        def rename():
+            images[b'after'] = images.pop(first.encode())
+            images.pop(second.encode())
+
+        self.storage.meanwhile[f'open {second}'] = rename
+        (entry,) = self.driver.scan([])
+        self.assertEqual({'source-name': 'after'}, entry.source_reference)
+
+    def test_an_image_that_is_broken(self):
+        broken = self.volume('snap')
+        self.storage.faults[f'open {broken.name}'] = [
+            librbd.Module.ImageNotFound(errno.ENOENT) for _twice in range(2)]
+        self.assertEqual({broken.name: 'its image is gone or broken'},
+                         self.unread())
+
+    def test_a_parent_that_cannot_be_told(self):
+        self.volume('snap')
         with mock.patch.object(
                 librbd.Module.Image, 'get_parent_image_spec',
                 side_effect=[librbd.Module.ImageNotFound(errno.ENOENT)]):
-            (entry,) = self.driver.scan([])
-        self.assertEqual({'source-name': fine.name}, entry.source_reference)
-        self.assertEqual(
-            f'Leaving the snapshots of image {gone.name} of backend images '
-            'out of the list: its image is gone or broken\n'
-            f'Leaving the snapshots of image {broken.name} of backend images '
-            'out of the list: its image cannot be opened: [errno 5] it went '
-            'wrong\n', self.log.output)
+            self.assertEqual({'snap'}, set(self.scan()))
 
     def test_an_image_that_fails_once_it_is_open(self):
-        self.volume('snap')
+        volume = self.volume('snap')
         with mock.patch.object(librbd.Module.Image, 'features',
                                side_effect=librbd.Error(errno.EIO)):
-            self.assertEqual({}, self.scan())
-        self.assertIn('[errno 5] it went wrong', self.log.output)
+            self.assertEqual(
+                {volume.name: 'its image cannot be read: [errno 5] it went '
+                              'wrong'}, self.unread())
         self.assertEqual(0, self.storage.opened)
 
     def test_names_that_are_not_text(self):
@@ -271,26 +478,100 @@ class TestScan(RBDTestCase):
             row, listed['not \\xff'].reference)
         self.assertEqual(['text', row.name], self.names(volume))
 
+    def test_an_image_of_the_older_format(self):
+        volume = self.volume('snap')
+        self.storage.older = b''.join((
+            struct.pack('<I', 3), b'any', struct.pack('<I', 1),
+            librbd._string(volume.name.encode()), librbd._string(b'')))
+        listed = rbd_scan.directory(librbd.Ioctx(self.storage))
+        self.assertEqual(rbd_scan.Listed(volume.name.encode(), ''), listed[0])
+        self.storage.silent = {f'{volume.name}.rbd'}
+        self.assertEqual([volume.name], list(self.unread()))
+
+    def test_a_pool_that_never_had_an_image(self):
+        self.storage.faults['list'] = [
+            librbd.Rados.ObjectNotFound(errno.ENOENT)]
+        self.assertEqual([], list(self.driver.scan([])))
+
     def test_a_name_in_the_log_is_one_line(self):
         librbd.Module.RBD().create(
             librbd.Ioctx(self.storage), b'two\nlines', units.Gi,
             old_format=False)
         self.storage.faults['open two\nlines'] = [librbd.Error(errno.EIO)]
-        self.assertEqual({}, self.scan())
+        self.assertEqual(['two\nlines'], list(self.unread()))
         self.assertEqual(1, self.log.output.count('\n'))
         self.assertIn("'two\\nlines'", self.log.output)
 
-    def test_the_first_timeout_ends_it(self):
-        volumes = [self.volume('snap') for _number in range(50)]
-        for volume in volumes:
-            self.storage.faults[f'open {volume.name}'] = [
-                librbd.Error(errno.ETIMEDOUT)]
+    def test_images_that_do_not_answer(self):
+        by_id, by_header, in_the_end, _fine = (
+            self.volume('snap').name for _number in range(4))
+        header = self.storage.images[by_header.encode()]['id']
+        self.storage.silent = {f'rbd_id.{by_id}', f'rbd_header.{header}'}
+        # These are not opened: Ceph would keep a thread waiting.
+        for name in (by_id, by_header):
+            self.storage.faults[f'open {name}'] = [librbd.Error(errno.EIO)]
+        self.storage.faults[f'open {in_the_end}'] = [
+            librbd.Error(errno.ETIMEDOUT)]
+        reason = 'its image cannot be read: Ceph does not answer in time'
+        self.assertEqual(
+            {by_id: reason, by_header: reason, in_the_end: reason},
+            self.unread())
+        self.storage.faults[f'open {in_the_end}'] = [
+            librbd.Error(errno.ETIMEDOUT)]
+        self.assertEqual({'snap'}, set(self.scan()))
+        self.assertEqual(0, self.storage.opened)
+
+    def test_images_none_of_which_can_be_opened(self):
+        names = {self.volume('snap').name for _number in range(3)}
+        self.storage.silent = {'rbd_info'}
+        for name in names:
+            self.storage.faults[f'open {name}'] = [librbd.Error(errno.EIO)]
+        self.assertEqual(names, set(self.unread()))
+        self.assertTrue(all(self.storage.faults.values()))
+
+    def test_images_that_block(self):
+        self.driver = new_driver(rbd_list_threads=1)
+        self.driver.conf.set_override('list_timeout', 3,
+                                      'manageable_snapshots')
+        blocked = [self.volume('snap').name for _number in range(3)]
+        fine = {f'snap-{number}' for number in range(3)}
+        for name in fine:
+            self.volume(name)
+        released = threading.Event()
+        self.addCleanup(released.set)
+        for name in blocked:
+            self.storage.meanwhile[f'open {name}'] = released.wait
+        with mock.patch.object(threads, '_PAUSE', 0.05):
+            entries = list(self.driver.scan([]))
+        self.assertEqual(
+            {name: 'its image cannot be read: Ceph does not answer in time'
+             for name in blocked},
+            {entry.source_reference['source-name']: entry.reason_not_safe
+             for entry in entries if entry.is_unread})
+        self.assertEqual(fine, {
+            entry.reference['source-name'] for entry in entries
+            if not entry.is_unread})
+
+    def test_ceph_stops_answering_in_the_midst(self):
+        volume = self.volume('snap')
+        self.storage.faults[f'open {volume.name}'] = [
+            librbd.Error(errno.ETIMEDOUT)]
+        self.storage.faults['list'] = [None, librbd.Error(errno.ETIMEDOUT)]
         error = self.assertRaises(exception.BackendTimeout, self.scan)
         self.assertEqual('The backend images did not answer within 3 '
                          'seconds.', error.msg)
-        self.assertEqual(0, self.storage.opened)
-        asked = [each for each in self.storage.faults.values() if not each]
-        self.assertLessEqual(len(asked), 8)
+
+    def test_ceph_does_not_answer(self):
+        self.volume('snap')
+        self.storage.faults['list'] = [librbd.Error(errno.ETIMEDOUT)]
+        self.assertRaises(exception.BackendTimeout, self.scan)
+
+    def test_another_connection_in_the_midst(self):
+        volume = self.volume('snap')
+        self.storage.faults[f'open {volume.name}'] = [
+            librbd.Error(errno.ESHUTDOWN)]
+        self.assertEqual({'snap'}, set(self.scan()))
+        self.assertEqual(2, len(self.storage.clusters))
 
     def test_another_fault_of_ceph(self):
         self.storage.faults['list'] = [librbd.Error(errno.EPERM)]
@@ -321,7 +602,7 @@ class TestReferences(RBDTestCase):
 
     def test_forms_that_no_id_has(self):
         volume = self.volume('snap')
-        for junk in ('5', '@5', 'image@', f'{volume.name}@x',
+        for junk in ('5', '@5', '@', f'{volume.name}@x',
                      f'{volume.name}@-5', f'{volume.name}@٥',
                      f'{volume.name}@{"9" * 5000}'):
             self.assertNotAdoptable(volume, {'source-id': junk},
@@ -400,6 +681,44 @@ class TestAdoption(RBDTestCase):
             self.assertRaises(exception.ManageExistingInvalidReference,
                               self.adopt)
         self.assertEqual(['renamed', 'other'], self.names(self.mine))
+
+    def test_another_snapshot_is_deleted_meanwhile(self):
+        def delete():
+            with self.storage.image(self.mine.name) as image:
+                image.remove_snap(b'other')
+
+        for step in ('list_snaps', 'rename', 'protect'):
+            volume = self.volume('before', 'other', 'wanted', 'after')
+            self.mine, self.row = volume, conformance.snapshot_row(volume)
+            with mock.patch.dict(self.storage.meanwhile, {step: delete}):
+                self.adopt()
+            self.assertEqual(['before', self.row.name, 'after'],
+                             self.names(volume), step)
+
+    def test_others_cannot_keep_it_from_being_adopted(self):
+        is_protected = librbd.Module.Image.is_protected_snap
+
+        def fails_for_others(image, name):
+            if name != b'wanted':
+                raise librbd.Module.ImageNotFound(errno.ENOENT)
+            return is_protected(image, name)
+
+        with mock.patch.object(librbd.Module.Image, 'is_protected_snap',
+                               fails_for_others):
+            self.driver.manage_existing_snapshot_get_size(self.row, 'wanted')
+            self.adopt()
+        self.assertEqual([self.row.name, 'other'], self.names(self.mine))
+
+    def test_it_is_deleted_before_it_is_protected(self):
+        def delete():
+            with self.storage.image(self.mine.name) as image:
+                image.remove_snap(self.row.name.encode())
+
+        self.storage.meanwhile['protect'] = delete
+        error = self.assertRaises(
+            exception.ManageExistingInvalidReference, self.adopt)
+        self.assertEqual('it has just been renamed or deleted', error.reason)
+        self.assertFalse(self.driver.is_adopted(self.row))
 
     def test_the_answer_is_lost(self):
         self.storage.faults['rename'] = [librbd.Error(errno.ETIMEDOUT)]

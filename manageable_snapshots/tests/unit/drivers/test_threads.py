@@ -15,6 +15,7 @@
 import subprocess
 import sys
 import threading
+from unittest import mock
 
 from oslotest import base
 
@@ -90,6 +91,56 @@ class TestThreads(base.BaseTestCase):
         self.assertEqual((3,), error.args)
         self.assertEqual([0, 1, 2, 3], done)
 
+    def test_calls_that_block_do_not_keep_others_waiting(self):
+        released = threading.Event()
+        self.addCleanup(released.set)
+
+        def work(item):
+            if item % 2:
+                released.wait()
+            return item
+
+        with mock.patch.object(threads, '_PAUSE', 0.05):
+            self.assertEqual(
+                [None if item % 2 else item for item in range(20)],
+                threads.map(work, range(20), 2, seconds=2))
+
+    def test_what_is_left_is_not_begun(self):
+        released, begun = threading.Event(), []
+
+        def work(item):
+            begun.append(item)
+            released.wait()
+
+        with mock.patch.object(threads, '_MOST', 3):
+            threads.map(work, range(9), 1, seconds=2)
+        released.set()
+        self.assertLessEqual(len(begun), 3)
+
+    def test_what_is_slow_is_waited_for(self):
+        done = threading.Event()
+
+        def work(item):
+            # Some call ends in each second, however long all of them take.
+            done.wait(0.3)
+            return item
+
+        with mock.patch.object(threads, '_PAUSE', 0.9):
+            self.assertEqual(list(range(4)),
+                             threads.map(work, range(4), 1, seconds=0.1))
+
+    def test_an_error_ends_the_wait(self):
+        released = threading.Event()
+        self.addCleanup(released.set)
+
+        def work(item):
+            if item:
+                raise LookupError(item)
+            released.wait()
+
+        self.assertRaises(
+            LookupError, threads.map, work, range(2), 2, seconds=60)
+
     def test_nobody_needs_eventlet(self):
         ran = subprocess.run(
             [sys.executable, '-c',
@@ -128,6 +179,17 @@ class TestThreadsOfEventlet(base.BaseTestCase):
             'assert len({ident for _item, ident in found}) == 8, found',
             'assert time.monotonic() - started < 1.5',
             'assert len(ticks) > before + 3, ticks')
+
+    def test_calls_that_block(self):
+        self.run_patched(
+            'released = real.Event()',
+            'def hang(item):',
+            '    return item if item else released.wait()',
+            'before = len(ticks)',
+            'found = threads.map(hang, range(3), 1, seconds=2)',
+            'assert found == [None, 1, 2], found',
+            'assert len(ticks) > before + 3, ticks',
+            'released.set()')
 
     def test_from_within_a_thread(self):
         self.run_patched(

@@ -412,6 +412,45 @@ class InventoryTest(InventoryTestCase):
         self.assertEqual(['a', 'b'], names(self.page(stock)))
 
 
+class ForgetTest(InventoryTestCase):
+    """Another storage is in the place of the one that was scanned."""
+
+    def test_a_new_list_and_a_walk_under_way_see_the_new_storage(self):
+        stock = self.inventory()
+        first = self.page(stock)
+        self.assertEqual(['a', 'b'], names(first))
+        self.held = [snapshot(name) for name in 'axy']
+        stock.forget()
+        self.assertEqual(['x', 'y'], names(self.page(
+            stock, first[-1].reference)))
+        self.assertEqual(['a', 'x'], names(self.page(stock)))
+
+    def test_a_scan_of_the_old_storage_that_hangs_holds_up_nobody(self):
+        hangs, goes_on = threading.Event(), threading.Event()
+        self.addCleanup(goes_on.set)
+
+        def scan():
+            if not hangs.is_set():
+                hangs.set()
+                goes_on.wait(60)
+                return [snapshot('old')]
+            return [snapshot('new')]
+
+        stock = inventory.Inventory(
+            'node@dir', scan, max_age=60, keep=300, scans=2, max_memory=MUCH,
+            timeout=50)
+        with futures.ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self.page, stock)
+            self.assertTrue(hangs.wait(60))
+            [thread] = [each for each in threading.enumerate()
+                        if each.name == 'scan']
+            stock.forget()
+            self.assertEqual(['new'], names(waiting.result(40)))
+        goes_on.set()
+        thread.join(60)
+        self.assertEqual(['new'], names(self.page(stock)))
+
+
 class PoolTest(InventoryTestCase):
 
     def setUp(self):
