@@ -47,7 +47,6 @@ from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.db import volumes
 from manageable_snapshots.drivers import base
-from manageable_snapshots import policies
 from manageable_snapshots.tests.unit.api import base as api_base
 from manageable_snapshots.tests.unit.db import base as db_base
 
@@ -291,19 +290,20 @@ def _adoptions(filled: Filled) -> tuple[float, float]:
     host = 'adopting@store'
     application = app.Application(
         filled.conf, filled.database, api_base.VolumeClient(),
-        policies.new_enforcer(filled.conf), urls.MANAGEABLE_SNAPSHOTS)
+        urls.MANAGEABLE_SNAPSHOTS)
     with filled.database.writer(ADMIN) as session:
         service = services.report(
             session, host=host, cluster=None, availability_zone='nova',
             rpc_version='3.20', object_version='1.39')
-        volume_id = volumes.create(session, {
+        volume = volumes.create(session, {
             'host': host, 'size': 1, 'status': 'available',
             'project_id': 'bench', 'user_id': 'bench',
-            'volume_type_id': 'type'}).id
+            'volume_type_id': 'type'})
+    volume_id = volume.id
 
     def adopt(number: int) -> None:
         snapshot_id = adoption.accept(
-            application, ADMIN, service, volume_id,
+            application, ADMIN, volume, service,
             {'source-name': f'old-{number}'}, name=None, description=None,
             metadata={})['id']
         with filled.database.writer(ADMIN) as session:
