@@ -26,6 +26,7 @@ from oslo_log import log
 from sqlalchemy import orm
 
 from manageable_snapshots.api import backends
+from manageable_snapshots.api import targets
 from manageable_snapshots.api import views
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
@@ -87,10 +88,8 @@ def authorize(app: Any, context: request_context.RequestContext,
         raise exception.NotAuthorized()
     with app.database.reader(context) as session:
         volume = volumes.get(session, context, volume_id)
-        target = objects.fields(objects.volume(
-            volume, volumes.metadata(session, volume_id)))
-        # Credentials are of no use to a rule, and a target may be logged.
-        del target['provider_auth']
+        target = targets.of_volume(
+            volume, volumes.metadata(session, volume_id))
         try:
             context.authorize(volume_rules.VOLUME_GET, target)
         except exception.PolicyNotAuthorized:
@@ -102,7 +101,7 @@ def authorize(app: Any, context: request_context.RequestContext,
                 session, app.conf, host=hosts.backend(volume.host),
                 cluster=hosts.backend(volume.cluster_name or ''))
         context.authorize(volume_rules.SNAPSHOT_CREATE, target)
-        _require_snapshottable(volume)
+        backends.check_state(volume)
         return volume, service
 
 
@@ -155,12 +154,6 @@ def accept(app: Any, context: request_context.RequestContext,
     return accepted.view
 
 
-def _require_snapshottable(volume: models.Volume) -> None:
-    reason = volumes.why_not_snapshottable(volume)
-    if reason is not None:
-        raise reason
-
-
 @engine.retry
 def _record(app: Any, context: request_context.RequestContext,
             service: models.Service, snapshot_id: str, volume_id: str,
@@ -173,7 +166,7 @@ def _record(app: Any, context: request_context.RequestContext,
         # With the volume locked, requests for its snapshots come one by one.
         volume = volumes.get(session, context, volume_id, for_update=True)
         owner: Any = volume if is_volumes else context
-        _require_snapshottable(volume)
+        backends.check_state(volume)
         backends.check_status(volume, _ADOPTABLE)
         _refuse_managed(app, session, context, service, volume, ref,
                         knows_volumes=carries_on)

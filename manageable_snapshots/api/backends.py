@@ -20,9 +20,11 @@ from oslo_config import cfg
 from oslo_log import log
 from sqlalchemy import orm
 
+from manageable_snapshots.api import targets
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import models
 from manageable_snapshots.db import services
+from manageable_snapshots.db import volumes
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots.policies import companions as rules
@@ -71,18 +73,21 @@ def shown_to(context: request_context.RequestContext,
 def _name(context: request_context.RequestContext,
           volume: models.Volume) -> str:
     try:
-        context.authorize(rules.VOLUME_HOST, {
-            'project_id': volume.project_id, 'user_id': volume.user_id})
+        context.authorize(rules.VOLUME_HOST, targets.of_volume(volume))
     except exception.PolicyNotAuthorized:
         return _('of volume %s') % volume.id
     return services.queue(volume)
 
 
-def check_status(volume: models.Volume, allowed: Collection[str]) -> None:
-    """See to it that a volume is in one of some statuses.
+def check_state(volume: models.Volume) -> None:
+    """Raise InvalidVolume if a volume can have no new snapshot."""
+    reason = volumes.why_not_snapshottable(volume)
+    if reason is not None:
+        raise reason
 
-    :raises InvalidVolume: it is not
-    """
+
+def check_status(volume: models.Volume, allowed: Collection[str]) -> None:
+    """Raise InvalidVolume unless a volume's status is in ``allowed``."""
     if volume.status not in allowed:
         raise exception.InvalidVolume(
             reason=_('Volume %(vol_id)s status must be %(status)s, but '

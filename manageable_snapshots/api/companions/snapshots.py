@@ -28,6 +28,7 @@ from manageable_snapshots.api.companions import views
 from manageable_snapshots.api import handover
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
+from manageable_snapshots.api import targets
 from manageable_snapshots.api import validation
 from manageable_snapshots.api import views as core_views
 from manageable_snapshots import context as request_context
@@ -164,12 +165,8 @@ def _get(app: Any, session: orm.Session,
     :raises PolicyNotAuthorized: the policy says no
     """
     row = snapshots.get(session, context, snapshot_id)
-    context.authorize(rules.SNAPSHOT_GET, _target(row))
+    context.authorize(rules.SNAPSHOT_GET, targets.of_snapshot(row))
     return row
-
-
-def _target(row: models.Snapshot | models.Volume) -> dict[str, Any]:
-    return {'project_id': row.project_id, 'user_id': row.user_id}
 
 
 def _view(app: Any, req: request.Request, row: models.Snapshot,
@@ -177,7 +174,8 @@ def _view(app: Any, req: request.Request, row: models.Snapshot,
     """A snapshot with all that the requester may see of it."""
     view = views.snapshot(req, row, metadata)
     try:
-        req.context.authorize(rules.SNAPSHOT_EXTENDED, _target(row))
+        req.context.authorize(
+            rules.SNAPSHOT_EXTENDED, targets.of_snapshot(row))
     except exception.PolicyNotAuthorized:
         return view
     return {**view, **views.snapshot_extended(row)}
@@ -208,7 +206,7 @@ def _authorize(app: Any, context: request_context.RequestContext,
     """
     with app.database.reader(context) as session:
         volume = volumes.get(session, context, volume_id)
-        context.authorize(rules.SNAPSHOT_CREATE, _target(volume))
+        context.authorize(rules.SNAPSHOT_CREATE, targets.of_volume(volume))
         return volume
 
 
@@ -222,6 +220,7 @@ def _insert(app: Any, req: request.Request, snapshot_id: str,
         # With the volume locked, it is not deleted at the same time.
         volume = volumes.get(session, context, wanted['volume_id'],
                              for_update=True)
+        backends.check_state(volume)
         backends.check_status(volume, statuses)
         with backends.shown_to(context, volume):
             service = backends.ready(
@@ -313,8 +312,8 @@ def _deletable(app: Any, context: request_context.RequestContext,
     with app.database.reader(context) as session:
         row = _get(app, session, context, snapshot_id)
         if unmanage_only:
-            context.authorize(own_rules.UNMANAGE, _target(row))
-        context.authorize(rules.SNAPSHOT_DELETE, _target(row))
+            context.authorize(own_rules.UNMANAGE, targets.of_snapshot(row))
+        context.authorize(rules.SNAPSHOT_DELETE, targets.of_snapshot(row))
         if row.status not in _DELETABLE:
             raise _undeletable()
         return row

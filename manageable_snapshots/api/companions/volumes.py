@@ -34,6 +34,7 @@ from manageable_snapshots.api.companions import views
 from manageable_snapshots.api import handover
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
+from manageable_snapshots.api import targets
 from manageable_snapshots.api import validation
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
@@ -177,14 +178,10 @@ def _get(app: Any, session: orm.Session,
 def _may(app: Any, context: request_context.RequestContext, rule: str,
          row: models.Volume) -> bool:
     try:
-        context.authorize(rule, _target(row))
+        context.authorize(rule, targets.of_volume(row))
     except exception.PolicyNotAuthorized:
         return False
     return True
-
-
-def _target(row: models.Volume) -> dict[str, Any]:
-    return {'project_id': row.project_id, 'user_id': row.user_id}
 
 
 def _views(app: Any, req: request.Request, session: orm.Session,
@@ -331,7 +328,7 @@ def _deletable(app: Any, context: request_context.RequestContext,
     """
     with app.database.reader(context) as session:
         row = _get(app, session, context, volume_id)
-        context.authorize(rules.VOLUME_DELETE, _target(row))
+        context.authorize(rules.VOLUME_DELETE, targets.of_volume(row))
         if row.status not in _DELETABLE:
             raise _undeletable()
         return row

@@ -125,7 +125,6 @@ STEPS = (
 #: step is all that they do.
 OTHERS = frozenset((
     f'{_API}:_refuse_managed',
-    f'{_API}:_require_snapshottable',
     'manageable_snapshots.volume.adoption:Task.__str__',
     'manageable_snapshots.volume.adoption:_explained',
     f'{_API}:_withdraw_lost',

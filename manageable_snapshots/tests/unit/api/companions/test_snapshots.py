@@ -14,6 +14,7 @@ import uuid
 
 from manageable_snapshots.db import snapshots
 from manageable_snapshots.db import volumes
+from manageable_snapshots import policies
 from manageable_snapshots.tests.unit.api.companions import base
 
 _UNDELETABLE = ('Invalid snapshot: Snapshot status must be available or '
@@ -77,6 +78,22 @@ class CreateTest(base.CompanionsTestCase):
     def test_old_name_of_the_name(self):
         self.assertEqual(
             'n', self.create(display_name='n')['snapshot']['name'])
+
+    def test_a_volume_that_is_being_migrated(self):
+        with self.database.writer(self.admin) as session:
+            volumes.update(session, self.volume_id,
+                           migration_status='migrating')
+        self.assertEqual(
+            'Invalid volume: Snapshot cannot be created while volume is '
+            'migrating.', self.refuse())
+
+    def test_a_rule_may_refer_to_the_volume(self):
+        self.enforcer.set_rules(policies.policy.Rules.from_dict({
+            **{name: str(rule) for name, rule in self.enforcer.rules.items()},
+            'volume:create_snapshot': "'in-use':%(status)s"}))
+        self.refuse(status=403)
+        self.set_status('in-use')
+        self.create(force=True)
 
     def test_volume_in_use_needs_force(self):
         self.set_status('in-use')
