@@ -247,6 +247,14 @@ class VolumeServiceDisabled(VolumeServiceUnavailable):
     message = _('The volume service %(service)s is disabled.')
 
 
+class VolumeServiceBusy(VolumeServiceUnavailable):
+    """As many requests to one backend are under way as may be."""
+
+    message = _('Too many requests to the volume service %(service)s are in '
+                'progress. Try again.')
+    headers = {'Retry-After': '1'}
+
+
 class Busy(ServiceUnavailable):
     """As many requests are under way as may be."""
 

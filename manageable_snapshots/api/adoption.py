@@ -31,6 +31,7 @@ from manageable_snapshots.api import views
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
+from manageable_snapshots.db import query
 from manageable_snapshots.db import quota
 from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
@@ -138,14 +139,14 @@ def accept(app: Any, context: request_context.RequestContext,
         accepted = _record(app, context, service, snapshot_id, volume.id, ref,
                            carries_on, name, description, metadata)
     except engine.CommitLost:
-        _withdraw_lost(app, context, snapshot_id)
+        _withdraw_lost(app, context, volume.id, snapshot_id)
         raise
     try:
         with backends.shown_to(context, volume):
             app.volume_client.manage_existing_snapshot(
                 context, queue, accepted.message, ref, waited)
     except Exception:
-        if _withdraw(app, context, snapshot_id):
+        if _withdraw(app, context, volume.id, snapshot_id):
             raise
     LOG.info('Accepted the adoption of %(ref)s of volume %(volume)s on '
              '%(queue)s as snapshot %(snapshot)s.',
@@ -215,8 +216,7 @@ def _refuse_managed(app: Any, session: orm.Session,
         raise exception.ManageExistingAlreadyManaged(
             _('Unable to manage existing snapshot. Snapshot %s is already '
               'managed.') % shown)
-    for row in snapshots.adopting(session, volume.id):
-        recorded = snapshots.recorded_reference(row)
+    for row, recorded in snapshots.adopting(session, volume.id):
         if isinstance(recorded, str):
             recorded = reference.parse(recorded)
         if recorded is None or not (reference.matches(ref, recorded)
@@ -233,18 +233,20 @@ def _refuse_managed(app: Any, session: orm.Session,
 
 
 def _withdraw(app: Any, context: request_context.RequestContext,
-              snapshot_id: str) -> bool:
+              volume_id: str, snapshot_id: str) -> bool:
     """Undo :func:`_record`.
 
     :returns: False: the row is still there, and will be adopted
     """
     try:
-        _undo(app, context, snapshot_id)
+        _undo(app, context, volume_id, snapshot_id)
     except (_TakenUp, exception.SnapshotNotFound):
         # The message has arrived, only the broker's word for it has not.
         LOG.info('Snapshot %s reached a worker although the cast failed; not '
                  'withdrawing it.', snapshot_id)
         return False
+    except engine.CommitLost as error:
+        raise _may_go_on(snapshot_id) from error
     except exception.ServiceUnavailable as error:
         # The worker looks for rows that no message told it of.
         LOG.warning('Cannot withdraw snapshot %(id)s, which stays accepted: '
@@ -255,25 +257,32 @@ def _withdraw(app: Any, context: request_context.RequestContext,
 
 
 def _withdraw_lost(app: Any, context: request_context.RequestContext,
-                   snapshot_id: str) -> None:
+                   volume_id: str, snapshot_id: str) -> None:
     """Undo :func:`_record` when the database did not answer its commit.
 
     :raises ServiceUnavailable: that failed, so the adoption may go on
     """
     try:
-        _undo(app, context, snapshot_id)
+        _undo(app, context, volume_id, snapshot_id)
     except exception.SnapshotNotFound:
         pass
     except (_TakenUp, exception.ServiceUnavailable) as error:
-        raise exception.ServiceUnavailable(
-            _('The request failed. Snapshot %s may be adopted all the same.')
-            % snapshot_id) from error
+        raise _may_go_on(snapshot_id) from error
+
+
+def _may_go_on(snapshot_id: str) -> exception.ServiceUnavailable:
+    return exception.ServiceUnavailable(
+        _('The request failed. Snapshot %s may be adopted all the same.')
+        % snapshot_id)
 
 
 @engine.retry
 def _undo(app: Any, context: request_context.RequestContext,
-          snapshot_id: str) -> None:
+          volume_id: str, snapshot_id: str) -> None:
     with app.database.writer(context) as session:
+        # A commit that was not answered may still be under way. It holds the
+        # volume until it is done.
+        query.lock(session, models.Volume, models.Volume.id == volume_id)
         row = snapshots.get(session, context, snapshot_id)
         # First, as the count of rows that a missing usage is made from must
         # still have this one in it.

@@ -108,8 +108,8 @@ class Application:
         handler = methods[req.method]
         if handler is None:
             raise exception.NotFound()
-        if '\0' in path or '%00' in req.query_string:
-            # No id, name or host has it, and not every database takes it.
+        if '\0' in path:
+            # No id has it, and not every database takes it.
             raise exception.Invalid(_('Malformed request url'))
         try:
             req.json = body.read(req, self._max_body, self._max_depth)

@@ -68,6 +68,12 @@ def shown_to(context: request_context.RequestContext,
         yield
     except exception.VolumeServiceUnavailable as error:
         raise error.called(_name(context, volume)) from None
+    except exception.ServiceNotFound:
+        host = services.queue(volume)
+        if _name(context, volume) == host:
+            raise
+        raise exception.ServiceNotFound(
+            service_id=services.VOLUME_BINARY) from None
 
 
 def _name(context: request_context.RequestContext,

@@ -74,6 +74,7 @@ def parse(req: request.Request, max_limit: int) -> Query:
     :param max_limit: highest limit; what is above it counts as this
     :raises Invalid: a value that cannot be
     """
+    req.check_query()
     host, cluster = _host_or_cluster(req)
     limit = _limit(req, max_limit)
     marker = reference.parse_marker(_first(req, 'marker'))

@@ -18,6 +18,7 @@ import webob
 
 from manageable_snapshots import context
 from manageable_snapshots import exception
+from manageable_snapshots.i18n import _
 
 #: where the authentication leaves the context in the WSGI environment
 ENV_CONTEXT = 'manageable_snapshots.context'
@@ -42,6 +43,15 @@ class Request(webob.Request):
     api_version: tuple[int, int] = UNSETTLED
     json: Any = NO_BODY
     flaw: exception.MalformedRequestBody | None = None
+
+    def check_query(self) -> None:
+        """Raise Invalid if the query string has a NUL.
+
+        No name or host has it, and not every database takes it. Handlers call
+        this after they have authorized the caller.
+        """
+        if '%00' in self.query_string:
+            raise exception.Invalid(_('Malformed request url'))
 
     @property
     def context(self) -> context.RequestContext:

@@ -90,6 +90,15 @@ def page(session: orm.Session, model: Any,
     return list(session.scalars(query))
 
 
+def lock(session: orm.Session, model: Any, *conditions: Any) -> None:
+    """Wait for transactions that change rows, and keep others from it.
+
+    The next statement sees what they have committed, which a condition of an
+    UPDATE does not on PostgreSQL.
+    """
+    session.execute(sa.select(model.id).where(*conditions).with_for_update())
+
+
 def update(session: orm.Session, model: Any, *conditions: Any,
            **values: Any) -> int:
     """Change the live rows that meet the conditions.

@@ -205,14 +205,13 @@ def is_aside(snapshot: models.Snapshot) -> bool:
             and snapshot.progress == _SET_ASIDE)
 
 
-def has_reference(snapshot: models.Snapshot) -> bool:
+def has_reference(snapshot: Any) -> bool:
     """Whether a row is one that is being adopted."""
     return (snapshot.status == CREATING
             and (snapshot.provider_id or '').startswith(_PREFIX))
 
 
-def recorded_reference(
-        snapshot: models.Snapshot) -> dict[str, str] | str | None:
+def recorded_reference(snapshot: Any) -> dict[str, str] | str | None:
     """What :func:`record_reference` or :func:`create` noted.
 
     :returns: None where nothing was noted, or where it was too long
@@ -228,11 +227,22 @@ def recorded_reference(
         return None
 
 
-def adopting(session: orm.Session, volume_id: str) -> list[models.Snapshot]:
-    """The rows of a volume that are being adopted, oldest first."""
-    return [snapshot for snapshot in session.scalars(
-        _creating().where(models.Snapshot.volume_id == volume_id))
-        if has_reference(snapshot)]
+def adopting(session: orm.Session, volume_id: str
+             ) -> list[tuple[Any, dict[str, str] | str | None]]:
+    """Return what is being adopted of a volume, oldest first.
+
+    :returns: for each snapshot its ``id`` and ``project_id``, and
+        its :func:`recorded_reference`
+    """
+    columns = (getattr(models.Snapshot, name) for name in (
+        'id', 'project_id', 'status', *_REFERENCE_COLUMNS))
+    rows = session.execute(
+        sa.select(*columns).where(
+            models.Snapshot.volume_id == volume_id,
+            models.Snapshot.status == CREATING, query.live(models.Snapshot))
+        .order_by(models.Snapshot.created_at, models.Snapshot.id))
+    return [(row, recorded_reference(row)) for row in rows
+            if has_reference(row)]
 
 
 def managed_ids(session: orm.Session, ids: Iterable[str],
@@ -416,6 +426,7 @@ def stop_deletion(session: orm.Session, snapshot: models.Snapshot) -> bool:
     :param snapshot: the row as it was before
     :returns: False: a worker has begun to delete the snapshot, or is done
     """
+    query.lock(session, models.Snapshot, models.Snapshot.id == snapshot.id)
     return bool(query.update(
         session, models.Snapshot, models.Snapshot.id == snapshot.id,
         models.Snapshot.status.in_(('deleting', 'unmanaging')),

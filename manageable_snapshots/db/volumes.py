@@ -179,6 +179,7 @@ def stop_deletion(session: orm.Session, volume: models.Volume) -> bool:
     :param volume: the row as it was before
     :returns: False: a worker has begun to delete the volume, or is done
     """
+    query.lock(session, models.Volume, models.Volume.id == volume.id)
     return bool(query.update(
         session, models.Volume, models.Volume.id == volume.id,
         models.Volume.status == 'deleting', _HAS_NOT_BEGUN,

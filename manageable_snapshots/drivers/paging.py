@@ -114,6 +114,7 @@ class Scan:
         volumes, traits = _Numbers(), _Numbers()
         volume_of, traits_of = array.array('I'), array.array('I')
         cinder_ids: list[tuple[int, str]] = []
+        unread: set[int] = set()
         for entry in entries:
             try:
                 key = reference.key(entry.reference)
@@ -129,6 +130,8 @@ class Scan:
                 continue
             if entry.cinder_id is not None:
                 cinder_ids.append((len(keys), entry.cinder_id))
+            if entry.is_unread:
+                unread.add(len(keys))
             keys.append(key)
             volume_of.append(volume)
             traits_of.append(trait)
@@ -142,6 +145,9 @@ class Scan:
         self._volumes: list[str] = volumes.values()
         self._traits: list[tuple[Any, ...]] = traits.values()
         self._pools = {pool for *_rest, pool in self._traits} - {None}
+        #: those that stand for all snapshots of a volume, whatever their names
+        self._unread = {place for place, number in enumerate(order)
+                        if number in unread} if unread else set()
         self._managed: dict[int, str] = {}
         if cinder_ids:
             places = {number: place for place, number in enumerate(order)}
@@ -251,6 +257,8 @@ class Scan:
 
     def _sorted(self, view: View) -> Sequence[int]:
         chosen: Sequence[int] = range(*self._range(view.source_name))
+        if view.source_name and self._unread:
+            chosen = sorted(self._unread.union(chosen))
         if view.volume_name is not None:
             wanted = {
                 number for number, key in enumerate(self._volumes)

@@ -58,6 +58,9 @@ class Runner:
         self._lock = threading.Lock()
         #: of each command that hangs: whether it has ended by now
         self._stuck: list[Callable[[], bool]] = []
+        #: the call that was given up last
+        self._called: futures.Future[Any] = futures.Future()
+        self._called.set_result(None)
 
     def run(self, *command: str, seconds: int, harmless: bool) -> str:
         """Run a command, and wait for it.
@@ -88,16 +91,21 @@ class Runner:
         It is counted as a command, and never interrupted.
 
         :param seconds: how long to wait
-        :raises Stuck: it did not return in time
+        :raises Stuck: it did not return in time, or the call before it has
+            not returned yet: a service that runs the command for this one may
+            have few threads
         :raises Exception: what it raises
         """
         with self._slot(seconds):
+            if not self._called.done():
+                raise Stuck(_('an earlier command still hangs'))
             outcome: futures.Future[Result] = futures.Future()
             thread = threading.Thread(
                 target=_settle, args=(outcome, function, args), daemon=True)
             thread.start()
             thread.join(seconds)
             if not outcome.done():
+                self._called = outcome
                 self._give_up(outcome.done)
                 raise Stuck(_('it took longer than %s seconds') % seconds)
             return outcome.result()

@@ -87,6 +87,7 @@ class Image:
     :ivar parent: image and snapshot in the same pool that it is a clone of
     :ivar error: why it could not be read; None: it could
     :ivar gone: it may have been deleted or renamed during the scan
+    :ivar silent: Ceph did not answer
     """
 
     name: bytes
@@ -94,6 +95,7 @@ class Image:
     parent: tuple[bytes, bytes] | None = None
     error: str | None = None
     gone: bool = False
+    silent: bool = False
 
 
 def scan(cluster: Any, place: tuple[str, str], count: int,
@@ -114,11 +116,13 @@ def scan(cluster: Any, place: tuple[str, str], count: int,
     todo = directory(pool)
     # A second look at what failed, or has another name since the first one.
     for _look in range(2):
-        silent = _silent(cluster, pool, place, todo, seconds * _SHARE)
+        silent = _silent(cluster, pool, place, todo, min(
+            seconds * _SHARE, deadline - time.monotonic()))
         asked = [each.name for each in todo if each.name not in silent]
         found = threads.map(
             functools.partial(_read, cluster, pool, place), asked, count,
-            seconds=deadline - time.monotonic())
+            seconds=deadline - time.monotonic(),
+            is_progress=lambda image: not image.silent)
         images.update((name, _unanswered(name)) for name in silent)
         images.update((name, image or _unanswered(name))
                       for name, image in zip(asked, found))
@@ -230,7 +234,7 @@ def _read(_cluster: Any, pool: Any, place: tuple[str, str],
 
 
 def _unanswered(name: bytes) -> Image:
-    return Image(name, error=_(
+    return Image(name, silent=True, error=_(
         'its image cannot be read: Ceph does not answer in time'))
 
 

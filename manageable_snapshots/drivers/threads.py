@@ -53,7 +53,8 @@ def call(function: Callable[..., Result], *args: Any) -> Result:
 
 
 def map(function: Callable[[Item], Result], items: Iterable[Item],
-        threads: int, *, seconds: float | None = None
+        threads: int, *, seconds: float | None = None,
+        is_progress: Callable[[Result], bool] = lambda _result: True,
         ) -> list[Result | None]:
     """Call a function that may block with each item, several at once.
 
@@ -62,22 +63,27 @@ def map(function: Callable[[Item], Result], items: Iterable[Item],
     :param threads: how many calls are made at the same time
     :param seconds: None: wait for all calls. Otherwise, more threads go on
         with the rest when no call has ended for a second, and what is not
-        done after so many seconds in all is left
+        done after so many seconds in all is left as soon as no call ends
+        for a second again
+    :param is_progress: whether a result shows that the backend works. A call
+        that waited in vain may end too
     :returns: the results, in the order of the items; None for an item that
         was not done in time, whose call may still go on
     :raises Exception: what the first call that failed has raised
     """
     return call(_map, function, collections.deque(enumerate(items)), threads,
-                seconds)
+                seconds, is_progress)
 
 
 def _map(function: Callable[[Any], Any],
          todo: collections.deque[tuple[int, Any]],
-         threads: int, seconds: float | None) -> list[Any]:
+         threads: int, seconds: float | None,
+         is_progress: Callable[[Any], bool]) -> list[Any]:
     results: list[Any] = [None] * len(todo)
     errors: list[BaseException] = []
-    # A deque and a list need no lock, which would be a green one.
+    # A deque and lists need no lock, which would be a green one.
     ended: list[int] = []
+    useful: list[int] = []
     finished = _threading().Event()
 
     def work() -> None:
@@ -87,7 +93,9 @@ def _map(function: Callable[[Any], Any],
             except IndexError:
                 return
             try:
-                results[place] = function(item)
+                results[place] = result = function(item)
+                if is_progress(result):
+                    useful.append(place)
             except BaseException as error:
                 errors.append(error)
             ended.append(place)
@@ -106,7 +114,7 @@ def _map(function: Callable[[Any], Any],
         for worker in workers:
             worker.join()
     elif workers:
-        _wait(finished, ended, workers, start, time.monotonic() + seconds)
+        _wait(finished, useful, workers, start, time.monotonic() + seconds)
         # Nobody begins what is left; what is under way comes too late.
         todo.clear()
     if errors:
@@ -114,23 +122,24 @@ def _map(function: Callable[[Any], Any],
     return list(results)
 
 
-def _wait(finished: Any, ended: list[int], workers: list[Any],
+def _wait(finished: Any, useful: list[int], workers: list[Any],
           start: Callable[[int], list[Any]], deadline: float) -> None:
     """Wait until all calls have ended, or those left only block.
 
+    :param useful: grows with each call that shows progress
     :param start: starts more threads
-    :param deadline: monotonic seconds; for a backend that is slow but does
-        all, there is none
+    :param deadline: monotonic seconds; while calls make progress, there is
+        none
     """
     before, blocked = 0, False
     while not (blocked and time.monotonic() >= deadline):
-        if finished.wait(_PAUSE if not blocked else min(
-                _PAUSE, deadline - time.monotonic())):
+        left = deadline - time.monotonic()
+        if finished.wait(min(_PAUSE, left) if blocked else _PAUSE):
             return
-        if len(ended) == before:
-            blocked = True
+        blocked = len(useful) == before
+        if blocked:
             workers += start(min(len(workers), _MOST - len(workers)))
-        before = len(ended)
+        before = len(useful)
 
 
 def _threading() -> Any:

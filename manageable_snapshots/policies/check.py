@@ -89,8 +89,8 @@ def mistakes(conf: cfg.ConfigOpts, *, in_cinder: bool) -> list[str]:
     rules = {name: (file, value) for option, file in _files(conf)
              for name, value in _read(option, file).items()}
     with _quietly():
-        checks = {name: policy.RuleDefault(name, value).check
-                  for name, (_file, value) in rules.items()}
+        checks = {name: _parsed(name, file, value)
+                  for name, (file, value) in rules.items()}
     defaults = [] if in_cinder else policies.list_rules()
     references = {
         name: set(_references(check)) for name, check in [
@@ -108,6 +108,18 @@ def mistakes(conf: cfg.ConfigOpts, *, in_cinder: bool) -> list[str]:
             wrong = _unknown(name, known)
         found += [f'Policy rule {name} in {file} {each}' for each in wrong]
     return found
+
+
+def _parsed(name: str, file: str, value: Any) -> Any:
+    """The check of a rule.
+
+    :raises ConfigurationError: oslo.policy cannot read it at all
+    """
+    try:
+        return policy.RuleDefault(name, value).check
+    except (AttributeError, TypeError, ValueError) as error:
+        raise _unusable('policy_file', file, _(
+            'the rule %s is not a string') % name) from error
 
 
 @contextlib.contextmanager

@@ -120,7 +120,8 @@ class VolumeClient:
             retry=0, serializer=serializer.RequestContextSerializer())
         self._has_broker = not isinstance(transport, in_process.Transport)
         own = conf.manageable_snapshots
-        self._casts = slots.Slots(own.concurrent_casts, own.concurrent_casts)
+        self._casts = slots.Slots(
+            own.concurrent_casts, max(1, own.concurrent_casts // 2))
         lists, of_one = (own.concurrent_lists,
                          own.concurrent_lists_per_backend)
         if threads is not None:
@@ -231,13 +232,17 @@ class VolumeClient:
                 asking = self._asked[queue] = concurrent.futures.Future()
         if asked is not None:
             # Requests to a worker that hangs take one slot together.
-            return asked.result(2 * self._rpc_timeout)
+            try:
+                return asked.result(2 * self._rpc_timeout)
+            except Exception:
+                raise exception.VolumeServiceUnavailable(
+                    service=queue) from None
         try:
             known = self._find_out(
                 queue, known.counted_on if known else -math.inf)
             self._remember(queue, known)
             asking.set_result(known)
-        except Exception as error:
+        except BaseException as error:
             asking.set_exception(error)
             raise
         finally:
@@ -524,13 +529,15 @@ def _translated(name: str, message: str | None,
     known = getattr(exception, name, None)
     if not isinstance(known, type):
         return _failed(queue)
-    if issubclass(known, exception.ServiceUnavailable):
-        return known(_('The backend %s is unavailable at this time.') % queue)
     line = (message or '').strip().partition('\n')[0][:_MESSAGE_LENGTH]
-    if line and queue not in line and issubclass(
-            known, exception.BackendTimeout):
+    if issubclass(known, exception.ServiceUnavailable) and (
+            not line or line == exception.ServiceUnavailable.message):
+        line = _('The backend %s is unavailable at this time.') % queue
+    if line and queue not in line and not issubclass(
+            known, exception.Invalid):
         line = f'{queue}: {line}'
     if line and issubclass(known, (exception.Invalid,
+                                   exception.ServiceUnavailable,
                                    exception.BackendTimeout)):
         return known(message=line)
     return _failed(queue)

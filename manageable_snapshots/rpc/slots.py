@@ -18,7 +18,6 @@ import threading
 from oslo_log import log as logging
 
 from manageable_snapshots import exception
-from manageable_snapshots.i18n import _
 
 LOG = logging.getLogger(__name__)
 
@@ -39,7 +38,8 @@ class Slots:
     def take(self, queue: str) -> None:
         """Note that a request to a backend is in progress.
 
-        :raises Busy: there are too many
+        :raises Busy: there are too many in all
+        :raises VolumeServiceBusy: there are too many of this backend
         """
         with self._lock:
             if self._counts.total() >= self._most:
@@ -49,9 +49,7 @@ class Slots:
             if self._counts[queue] >= self._most_of_one:
                 LOG.warning('%d requests to %s are in progress; refusing '
                             'another one.', self._most_of_one, queue)
-                raise exception.Busy(
-                    _('Too many requests to the volume service %s are in '
-                      'progress. Try again.') % queue)
+                raise exception.VolumeServiceBusy(service=queue)
             self._counts[queue] += 1
 
     def release(self, queue: str) -> None:

@@ -49,6 +49,7 @@ def page(req: request.Request, conf: cfg.ConfigOpts,
     :raises Invalid: a parameter that the list does not have, or a value that
         cannot be
     """
+    req.check_query()
     unknown = [name for name in req.GET
                if name not in filters and name not in _PAGING]
     if unknown:

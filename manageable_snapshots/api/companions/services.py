@@ -26,6 +26,7 @@ def index(app: Any, req: request.Request) -> dict[str, Any]:
     A host without a backend, ``node1``, means all of its backends.
     """
     req.context.authorize(rules.SERVICE_GET_ALL)
+    req.check_query()
     with app.database.reader(req.context) as session:
         rows = services.list_services(
             session, binary=req.GET.get('binary'), host=req.GET.get('host'))

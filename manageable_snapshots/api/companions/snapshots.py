@@ -34,6 +34,7 @@ from manageable_snapshots.api import views as core_views
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
+from manageable_snapshots.db import query as db_query
 from manageable_snapshots.db import quota
 from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
@@ -109,7 +110,7 @@ def create(app: Any, req: request.Request) -> webob.Response:
 
     view, _message = handover.hand_over(
         lambda: _insert(app, req, snapshot_id, wanted, statuses), send,
-        lambda: _withdraw(app, req.context, snapshot_id),
+        lambda: _withdraw(app, req.context, volume.id, snapshot_id),
         left=_('The request failed. Snapshot %s may be left "creating".')
         % snapshot_id)
     LOG.info('Snapshot %(snapshot)s of volume %(volume)s is to be taken.',
@@ -249,13 +250,13 @@ def _stripped(text: str | None) -> str | None:
 
 
 def _withdraw(app: Any, context: request_context.RequestContext,
-              snapshot_id: str) -> bool:
+              volume_id: str, snapshot_id: str) -> bool:
     """Undo :func:`_insert`.
 
     :returns: False: a worker has begun
     """
     try:
-        _undo(app, context, snapshot_id)
+        _undo(app, context, volume_id, snapshot_id)
     except exception.SnapshotNotFound:
         pass
     except _TakenUp:
@@ -265,8 +266,11 @@ def _withdraw(app: Any, context: request_context.RequestContext,
 
 @engine.retry
 def _undo(app: Any, context: request_context.RequestContext,
-          snapshot_id: str) -> None:
+          volume_id: str, snapshot_id: str) -> None:
     with app.database.writer(context) as session:
+        # A commit that was not answered may still be under way. It holds the
+        # volume until it is done.
+        db_query.lock(session, models.Volume, models.Volume.id == volume_id)
         row = snapshots.get(session, context, snapshot_id)
         quota.charge(
             session, app.conf, context, project_id=row.project_id,

@@ -39,6 +39,7 @@ from manageable_snapshots.api import validation
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
+from manageable_snapshots.db import query as db_query
 from manageable_snapshots.db import quota
 from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
@@ -304,6 +305,10 @@ def _withdraw(app: Any, context: request_context.RequestContext,
     :returns: False: a worker has begun
     """
     with app.database.writer(context) as session:
+        # A commit that was not answered may still be under way. It holds the
+        # project's usages until it is done.
+        db_query.lock(session, models.QuotaUsage,
+                      models.QuotaUsage.project_id == context.project_id)
         try:
             row = volumes.get(session, context, volume_id, for_update=True)
         except exception.VolumeNotFound:

@@ -163,6 +163,8 @@ class Host:
         snapshot = self.snapshot(volume)
         self.manager.manage_existing_snapshot(
             self.context, snapshot, ref=ref)
+        backlog = self.manager._started()._backlog
+        cinder.wait_for(lambda: not backlog.has(snapshot.id))
         return self.again(snapshot)
 
     def again(self, snapshot):
@@ -197,7 +199,7 @@ class Host:
 
     def resume(self):
         """Take up what was put off."""
-        self.manager._started().try_to_resume()
+        self.manager._started().resume()
 
     @property
     def commands(self):

@@ -12,8 +12,11 @@
 
 """Requests of the API over real databases: lost commits, and locks."""
 
+import threading
+
 import sqlalchemy as sa
 
+from manageable_snapshots.api import adoption
 from manageable_snapshots.api import app
 from manageable_snapshots.api.companions import urls as companions
 from manageable_snapshots.api import urls
@@ -98,6 +101,28 @@ class RequestTests:
             [self.volume_id],
             [each['id'] for each in self.ask('GET', '/volumes')['volumes']])
         self.assertEqual([], self.client.sent)
+
+    def test_a_commit_that_comes_late_is_waited_for(self):
+        snapshot_id = models.new_id()
+        pending = self.database.engine.connect()
+        self.addCleanup(pending.close)
+        change = pending.begin()
+        pending.execute(sa.select(models.Volume.id).where(
+            models.Volume.id == self.volume_id).with_for_update())
+        pending.execute(sa.insert(models.Snapshot).values(
+            id=snapshot_id, volume_id=self.volume_id, status='creating',
+            progress='0%', project_id=base.PROJECT, volume_size=1,
+            volume_type_id=self.volume_row(self.volume_id).volume_type_id,
+            deleted=False, use_quota=True))
+        undo = threading.Thread(target=adoption._withdraw_lost, args=(
+            self.app, self.admin, self.volume_id, snapshot_id))
+        undo.start()
+        undo.join(0.5)
+        self.assertTrue(undo.is_alive())
+        change.commit()
+        undo.join(30)
+        self.assertFalse(undo.is_alive())
+        self.assertEqual([], self.ask('GET', '/snapshots')['snapshots'])
 
     def test_a_volume_is_as_before_its_deletion(self):
         self.lose_commit()

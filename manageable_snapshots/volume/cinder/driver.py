@@ -21,7 +21,6 @@ import dataclasses
 import functools
 import re
 import sys
-import time
 from typing import Any
 
 from cinder import context as cinder_context
@@ -34,13 +33,11 @@ from manageable_snapshots.drivers import base
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import reference
+from manageable_snapshots.volume import last_list
 
 LOG = logging.getLogger(__name__)
 
 _PROVIDER_COLUMNS = ('provider_id', 'provider_location', 'provider_auth')
-
-#: how many times as long as a list took it is fresh
-_KEEP_TIMES = 10
 
 #: how often a driver is asked for its list before it counts as failed
 _ATTEMPTS = 5
@@ -70,9 +67,10 @@ class Driver(base.SnapshotDriver):
         super().__init__(conf, volume_manager.configuration.config_group)
         self._manager = volume_manager
         self.NAME = type(volume_manager.driver).__name__
-        #: what the last list had, and until when that is fresh, monotonic
-        self._listed: list[base.BackendSnapshot] = []
-        self._fresh_until = 0.0
+        own = conf.manageable_snapshots
+        self._last = last_list.LastList(
+            lambda: self._with_owners(self._objects([])),
+            own.inventory_max_age, own.list_timeout)
         #: what lost_updates is asked for next: references, by the rows' ids
         self._adopted: dict[str, base.Reference] = {}
 
@@ -86,7 +84,7 @@ class Driver(base.SnapshotDriver):
 
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
-        entries = self._list_anew(self._objects(cinder_snapshots))
+        entries = self._last.renew()
         seen = collections.Counter(
             reference.key(entry.reference) for entry in entries)
         for entry in entries:
@@ -100,7 +98,7 @@ class Driver(base.SnapshotDriver):
             yield entry
 
     def forget(self) -> None:
-        self._listed = []
+        self._last.forget()
         self._adopted = {}
 
     def is_adopted(self, snapshot: Any) -> bool | None:
@@ -144,7 +142,7 @@ class Driver(base.SnapshotDriver):
                 snapshot=self._object(snapshot), existing_ref=own)
         # Not every driver gives it another name (Datera).
         for entry in self._find(snapshot, own)[0]:
-            self._listed.append(
+            self._last.add(
                 dataclasses.replace(entry, cinder_id=snapshot.id))
         return updates
 
@@ -209,22 +207,6 @@ class Driver(base.SnapshotDriver):
             entries.append(dataclasses.replace(entry, cinder_id=owner))
         return entries
 
-    def _list_anew(self, rows: list[Any]) -> list[base.BackendSnapshot]:
-        """Return the driver's whole list, and keep it for adoptions.
-
-        A list that took long is kept for longer, so that adoptions spend
-        little of their time on lists.
-
-        :param rows: as the driver takes them
-        """
-        began = time.monotonic()
-        self._listed = entries = self._with_owners(rows)
-        now = time.monotonic()
-        self._fresh_until = now + max(
-            self.conf.manageable_snapshots.inventory_max_age,
-            _KEEP_TIMES * (now - began))
-        return list(entries)
-
     def _refuse_unsafe(self, snapshot: Any, own: base.Reference,
                        ref: base.Reference) -> None:
         """Refuse what the driver lists as not safe, or as of another volume.
@@ -236,23 +218,29 @@ class Driver(base.SnapshotDriver):
         :param ref: the reference as it was asked for
         :raises ManageExistingInvalidReference: it is another row's or
             volume's, or is not safe for another reason
+        :raises ServiceUnavailable: the driver has never listed its
+            snapshots, and cannot now
         """
         here, elsewhere = self._find(snapshot, own)
         # What becomes a row's gets another name, but stays under its id: a
         # name that was nobody's in a list still is.
-        if (not here or 'source-id' in own
-                or time.monotonic() > self._fresh_until
+        if (not self._last.exists or not self._last.is_fresh
+                or not here or 'source-id' in own
                 or any(entry.cinder_id or not entry.safe_to_manage
                        for entry in here)):
             try:
-                self._list_anew(self._objects([]))
+                self._last.renew_once()
             except NotImplementedError:
                 return
             except Exception as error:
-                LOG.warning('%s could not list its snapshots, so that only '
-                            'its last list tells whether one is safe to '
-                            'manage: %s', self.NAME, _shown(error),
+                LOG.warning('%s could not list its snapshots: %s', self.NAME,
+                            _shown(error),
                             exc_info=exception.is_unexpected(error))
+                if not self._last.exists:
+                    # Nothing tells whether the snapshot is safe to manage.
+                    raise exception.ServiceUnavailable(
+                        _('The driver %s cannot list its snapshots now.')
+                        % self.NAME) from error
             here, elsewhere = self._find(snapshot, own)
         if elsewhere and not here:
             raise _another_volumes(snapshot, ref)
@@ -288,7 +276,7 @@ class Driver(base.SnapshotDriver):
         """What the last list has for a reference, and of other volumes."""
         name, identifier = _name(own), own.get('source-id')
         here, elsewhere = [], []
-        for entry in self._listed:
+        for entry in self._last.entries:
             if (name is not None and name == _name(entry.reference)
                     or identifier is not None
                     and identifier == entry.reference.get('source-id')):

@@ -17,6 +17,7 @@ a failover.
 """
 
 from collections.abc import Callable
+import contextlib
 import functools
 import threading
 import time
@@ -244,7 +245,8 @@ class VolumeManager(cinder_manager.VolumeManager):
         """
         if not self.driver.initialized:
             raise exception.DriverNotInitialized()
-        with database.reader(context.get_admin_context()) as session:
+        with database.reader(context.get_admin_context()) as session, \
+                contextlib.suppress(exception.ServiceNotFound):
             services.active_backend_id(session, host=self.host)
         active = self.driver._active_config
         return rbd_cluster.Cluster(

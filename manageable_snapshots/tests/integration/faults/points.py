@@ -128,6 +128,7 @@ OTHERS = frozenset((
     'manageable_snapshots.volume.adoption:Task.__str__',
     'manageable_snapshots.volume.adoption:_explained',
     f'{_API}:_withdraw_lost',
+    f'{_API}:_may_go_on',
     f'{_WORKER}.__init__',
     f'{_WORKER}._adopt',
     f'{_WORKER}._before_the_rename',

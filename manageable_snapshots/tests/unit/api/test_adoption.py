@@ -237,6 +237,24 @@ class AdoptionTest(base.ApiTestCase):
         self.assertEqual('The volume service node3@dir is disabled.', message)
         self.assertIn('node3@dir is disabled', self.log.output)
 
+    def test_a_service_that_is_gone_is_not_named_to_everybody(self):
+        volume_id = self.volume(host='secret@dir')
+        self.assertIn('secret@dir', self.adopt(volume_id, status=404))
+        self.enforcer.set_rules(
+            {**self.enforcer.rules,
+             'snapshot_extension:snapshot_manage':
+                 self.enforcer.rules['admin_or_owner']})
+        self.assertEqual(
+            'Service cinder-volume could not be found.',
+            self.adopt(volume_id, status=404, requester=self.member))
+
+    def test_an_undo_whose_commit_is_lost_does_not_pass_for_success(self):
+        self.unreachable()
+        with mock.patch.object(snapshots, 'withdraw',
+                               side_effect=engine.CommitLost()):
+            self.assertIn('may be adopted all the same',
+                          self.adopt(self.volume(), status=503))
+
     def test_a_volume_without_a_host(self):
         self.assertEqual(
             'Invalid volume: The snapshot cannot be created because volume '

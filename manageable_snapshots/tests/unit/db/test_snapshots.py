@@ -240,7 +240,9 @@ class ReferenceTestCase(base.TestCase):
         with self.database.writer(self.context) as session:
             snapshots.delete(session, gone.id)
             found = snapshots.adopting(session, volume.id)
-        self.assertEqual([rows[1].id, rows[0].id], [row.id for row in found])
+        self.assertEqual(
+            [(rows[1].id, REFERENCE), (rows[0].id, REFERENCE)],
+            [(row.id, recorded) for row, recorded in found])
 
 
 class BackendTestCase(base.TestCase):

@@ -31,6 +31,28 @@ A1, A2, B, C = (entry('a', '1', 3), entry('a', '2', None), entry('b', '3', 1),
                 entry('c', '4', 3))
 
 
+class TestPrefix(test_base.BaseTestCase):
+
+    def test_a_volume_that_cannot_be_read_may_hold_any_name(self):
+        unread = base.BackendSnapshot(
+            reference={'source-id': 'image@'},
+            source_reference={'source-name': 'image'}, size=None,
+            safe_to_manage=False, is_unread=True)
+        scan = paging.Scan([A1, B, unread])
+        for prefix, names in (('a', [unread, A1]), ('b', [unread, B]),
+                              ('image', [unread]), ('', [A1, B, unread])):
+            with self.subTest(prefix=prefix):
+                view = paging.View(('reference',), ('asc',),
+                                   source_name=prefix)
+                self.assertEqual(
+                    sorted(str(each.reference) for each in names),
+                    sorted(str(each.reference)
+                           for each in scan.page(view, 0, 10)))
+        named = paging.View(('reference',), ('asc',), source_name='a',
+                            volume_name='volume')
+        self.assertEqual([A1], scan.page(named, 0, 10))
+
+
 class TestPage(test_base.BaseTestCase):
 
     def page(self, marker=None, limit=100, offset=None, keys=('reference',),

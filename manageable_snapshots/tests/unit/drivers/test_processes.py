@@ -128,7 +128,6 @@ class TestRunner(base.BaseTestCase):
             self.assertRaises(error, self.runner.call, fail, seconds=1)
 
     def test_functions_that_hang_count_as_well(self):
-        self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 2))
         released, threads = threading.Event(), []
         self.addCleanup(released.set)
 
@@ -136,15 +135,29 @@ class TestRunner(base.BaseTestCase):
             threads.append(threading.current_thread())
             released.wait(60)
 
-        for _number in range(2):
-            self.assertRaises(processes.Stuck, self.runner.call, hang,
-                              seconds=0.1)
+        self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 1))
+        self.assertRaises(processes.Stuck, self.runner.call, hang,
+                          seconds=0.1)
         self.assertRaises(processes.Stuck, self.run_command, 'true')
         self.assertRaises(processes.Stuck, self.runner.call, list, seconds=1)
         released.set()
         for thread in threads:
             thread.join(30)
         self.assertEqual([], self.runner.call(list, seconds=1))
+
+    def test_one_function_that_hangs_is_enough(self):
+        released, begun = threading.Event(), []
+        self.addCleanup(released.set)
+
+        def hang():
+            begun.append(True)
+            released.wait(60)
+
+        for _number in range(3):
+            self.assertRaises(processes.Stuck, self.runner.call, hang,
+                              seconds=0.1)
+        self.assertEqual(1, len(begun))
+        self.assertEqual('', self.run_command('true'))
 
     def test_few_hang_and_when_they_end_it_works_again(self):
         self.useFixture(fixtures.MockPatchObject(processes, 'AT_ONCE', 2))

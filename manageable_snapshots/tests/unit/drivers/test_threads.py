@@ -125,9 +125,36 @@ class TestThreads(base.BaseTestCase):
             done.wait(0.3)
             return item
 
-        with mock.patch.object(threads, '_PAUSE', 0.9):
+        with mock.patch.object(threads, '_PAUSE', 5):
             self.assertEqual(list(range(4)),
                              threads.map(work, range(4), 1, seconds=0.1))
+
+    def test_a_backend_that_hangs_for_a_moment_is_waited_for(self):
+        stalled, done = threading.Event(), threading.Event()
+
+        def work(item):
+            if item == 1:
+                stalled.wait(0.4)
+            done.wait(0.01)
+            return item
+
+        with mock.patch.object(threads, '_PAUSE', 0.2):
+            self.assertEqual(list(range(100)),
+                             threads.map(work, range(100), 1, seconds=0.5))
+
+    def test_calls_that_wait_in_vain_are_no_progress(self):
+        begun, done = [], threading.Event()
+
+        def work(item):
+            begun.append(item)
+            done.wait(0.05)
+            return None
+
+        with mock.patch.object(threads, '_PAUSE', 0.2), \
+                mock.patch.object(threads, '_MOST', 1):
+            threads.map(work, range(1000), 1, seconds=0.3,
+                        is_progress=lambda result: result is not None)
+        self.assertLess(len(begun), 1000)
 
     def test_an_error_ends_the_wait(self):
         released = threading.Event()

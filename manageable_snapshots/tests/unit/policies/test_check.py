@@ -160,6 +160,10 @@ class AnyCheckTest(CheckTestCase):
         self.write(f'"{LIST}": "@"\n "x\n')
         self.assertUnusable('line 2')
 
+    def test_a_rule_of_which_a_part_is_no_text(self):
+        self.write(f'"{LIST}": [1]\n')
+        self.assertUnusable(LIST, 'not a string')
+
     def test_a_file_that_holds_no_rules(self):
         for text in ('- a\n', 'a\n'):
             self.write(text)

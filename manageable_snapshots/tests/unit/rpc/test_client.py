@@ -370,14 +370,14 @@ class BadDaysTest(BrokerTestCase):
         self.assertIn(self.MANAGE, self.broker.methods())
 
     def test_there_are_only_so_many_threads(self):
-        self.conf.set_override('concurrent_casts', 2, 'manageable_snapshots')
+        self.conf.set_override('concurrent_casts', 4, 'manageable_snapshots')
         self.client = self.new_client()
         self.broker.plan[self.NOTHING] = [self.hang]
         for _count in range(2):
             self.assertUnavailable(self.adopt, within=2)
         before = threading.active_count()
         for method in self.adopt, self.list:
-            busy = self.assertRaises(exception.Busy, method)
+            busy = self.assertRaises(exception.VolumeServiceBusy, method)
             self.assertEqual({'Retry-After': '1'}, busy.headers)
         self.assertEqual(before, threading.active_count())
 
@@ -439,7 +439,8 @@ class BadDaysTest(BrokerTestCase):
         self.client = self.new_client()
         self.fill(2)
         for queue in 'node@dir', 'node@dir#pool':
-            busy = self.assertRaises(exception.Busy, self.list_of, queue)
+            busy = self.assertRaises(
+                exception.VolumeServiceBusy, self.list_of, queue)
             self.assertEqual(
                 'Too many requests to the volume service node@dir are in '
                 'progress. Try again.', busy.msg)
@@ -462,7 +463,7 @@ class BadDaysTest(BrokerTestCase):
     def test_lists_leave_threads_to_other_requests(self):
         self.client = self.new_client(threads=8)
         self.fill(4)
-        self.assertRaises(exception.Busy, self.list)
+        self.assertRaises(exception.VolumeServiceBusy, self.list)
         self.assertEqual([], self.list_of('other@dir'))
 
     def test_lists_of_all_backends_leave_threads_to_other_requests(self):
@@ -785,11 +786,16 @@ class RemoteErrorsTest(BrokerTestCase):
     def test_a_service_that_is_not_ready_is_unavailable(self):
         for name in ('DriverNotInitialized', 'ServiceUnavailable'):
             with self.subTest(name=name):
-                error = self.failure(self.remote(name, 'the details'))
-                self.assertEqual(
-                    (name, 503, 'The backend node@dir is unavailable at '
-                     'this time.'),
-                    (type(error).__name__, error.code, error.msg))
+                for said, told in (
+                        ('', 'The backend node@dir is unavailable at this '
+                         'time.'),
+                        ('Service is unavailable at this time.',
+                         'The backend node@dir is unavailable at this time.'),
+                        ('the reason', 'node@dir: the reason')):
+                    error = self.failure(self.remote(name, said))
+                    self.assertEqual(
+                        (name, 503, told),
+                        (type(error).__name__, error.code, error.msg))
 
     def test_no_class_of_errors_breaks_the_answer(self):
         for name in ('VolumeServiceDown', 'Busy', 'Conflict',
