@@ -67,8 +67,9 @@ RBD_OPTIONS: list[cfg.Opt] = [
     cfg.IntOpt(
         'rbd_op_timeout', default=30, min=1,
         help='Seconds that the rbd driver waits for Ceph to answer one '
-             'request. An adoption is put off then. A list goes on without '
-             'the image, unless Ceph as a whole does not answer.'),
+             'request. After that, an adoption is put off, and a list has '
+             'an entry for the image that says so. If Ceph as a whole does '
+             'not answer, the list fails.'),
     cfg.IntOpt(
         'rbd_list_threads', default=8, min=1, max=64,
         help='Images that the rbd driver reads at the same time for a list.'),

@@ -376,7 +376,8 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
             connection.guard.release()
 
     def _forget(self, connected: Any) -> None:
-        LOG.warning('Ceph has shut out backend %s, which connects anew.',
+        LOG.warning('Ceph has shut out the connection of backend %s; '
+                    'connecting again.',
                     self.backend)
         connection = self._connection
         if connection.handle is connected:

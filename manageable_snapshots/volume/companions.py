@@ -81,7 +81,7 @@ class Companions:
         row = self._volume(context, volume_id)
         if row is None or not self._begin(
                 context, volumes, volume_id, 'creating'):
-            LOG.info('Volume %s does not wait to be made; ignoring the '
+            LOG.info('Volume %s is not waiting to be created; ignoring the '
                      'message.', volume_id)
             return volume_id
         try:
@@ -146,7 +146,7 @@ class Companions:
         view = self._snapshot(context, snapshot_id)
         if view is None or not self._begin(
                 context, snapshots, snapshot_id, 'creating'):
-            LOG.info('Snapshot %s does not wait to be taken; ignoring the '
+            LOG.info('Snapshot %s is not waiting to be taken; ignoring the '
                      'message.', snapshot_id)
             return snapshot_id
         try:

@@ -584,8 +584,8 @@ class TestScan(RBDTestCase):
         self.storage.faults['list'] = [librbd.Error(errno.ESHUTDOWN)]
         self.assertEqual({'snap'}, set(self.scan()))
         self.assertEqual(2, len(self.storage.clusters))
-        self.assertEqual('Ceph has shut out backend images, which connects '
-                         'anew.\n', self.log.output)
+        self.assertEqual('Ceph has shut out the connection of backend images; '
+                         'connecting again.\n', self.log.output)
         self.storage.faults['list'] = [
             librbd.Error(errno.ESHUTDOWN) for _twice in range(2)]
         self.assertRaises(exception.ServiceUnavailable, self.scan)
