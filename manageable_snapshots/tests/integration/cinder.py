@@ -246,14 +246,31 @@ class Stack:
                 'volume_metadata', 'volume_glance_metadata',
                 'volume_attachment', 'volume_admin_metadata', 'workers',
                 'reservations', 'quota_usages')))
-        images = rbd.RBD()
-        for name in images.list(self.pool):
-            with rbd.Image(self.pool, name) as image:
+        left = rbd.RBD().list(self.pool)
+        while left:
+            before = left
+            # A clone has to go before the image that it is one of.
+            left = [name for name in before if not self._remove(name)]
+            if left == before:
+                raise AssertionError(f'cannot be removed: {left}')
+
+    def _remove(self, name: str) -> bool:
+        """Remove an image and its snapshots, unless it has clones."""
+        import rbd
+        try:
+            with self.image(name) as image:
                 for snapshot in image.list_snaps():
+                    if (snapshot['namespace']
+                            != rbd.RBD_SNAP_NAMESPACE_TYPE_USER):
+                        # It goes with the last clone.
+                        continue
                     if image.is_protected_snap(snapshot['name']):
                         image.unprotect_snap(snapshot['name'])
                     image.remove_snap(snapshot['name'])
-            images.remove(self.pool, name)
+            rbd.RBD().remove(self.pool, name)
+        except (rbd.ImageBusy, rbd.ImageHasSnapshots):
+            return False
+        return True
 
 
 @functools.cache
