@@ -9,15 +9,18 @@ import time
 from manageable_snapshots.drivers import base
 from manageable_snapshots import exception
 
-#: how many times as long as a list took it is fresh
+#: how many times as long as a slow list took it is fresh
 _KEEP_TIMES = 10
+
+#: seconds that a slow list takes
+_SLOW = 1
 
 
 class LastList:
     """What a driver listed last, until the next list.
 
-    A list that took long is kept for longer, so that adoptions spend little
-    of their time on lists.
+    A slow list is kept for longer, so that adoptions spend little of their
+    time on lists.
 
     :param ask: returns the driver's whole list
     :param keep: seconds for which a list is fresh, at least
@@ -106,4 +109,6 @@ class LastList:
 
     def _fresh_until(self, began: float) -> float:
         now = time.monotonic()
-        return now + max(self._keep, _KEEP_TIMES * (now - began))
+        took = now - began
+        slow = _KEEP_TIMES * took if took >= _SLOW else 0
+        return now + max(self._keep, slow)

@@ -22,17 +22,25 @@ class LastListTest(test_base.BaseTestCase):
         self.now = 100.0
         self.useFixture(fixtures.MockPatchObject(
             last_list.time, 'monotonic', lambda: self.now))
-        self.asked = 0
+        self.asked, self.takes = 0, 1
         self.during = lambda: None
         self.last = last_list.LastList(self.ask, keep=5, timeout=1)
 
     def ask(self):
         self.asked += 1
-        self.now += 1
+        self.now += self.takes
         self.during()
         return [ENTRY]
 
-    def test_a_list_is_fresh_for_ten_times_as_long_as_it_took(self):
+    def test_a_quick_list_is_fresh_for_as_long_as_is_said(self):
+        self.takes = 0.9
+        self.last.renew()
+        self.now += 4.9
+        self.assertTrue(self.last.is_fresh)
+        self.now += 0.2
+        self.assertFalse(self.last.is_fresh)
+
+    def test_a_slow_list_is_fresh_for_ten_times_as_long_as_it_took(self):
         self.assertFalse(self.last.exists)
         self.last.renew()
         self.assertTrue(self.last.exists)
