@@ -145,7 +145,12 @@ class BackupTest(cinder.TestCase):
     def test_the_snapshot_of_a_backup_is_left_alone(self):
         volume_id = self.stack.volume()
         self.stack.put(volume_id, 'old')
-        # The scheduler refuses until cinder-backup has reported to it.
+        # The scheduler refuses until cinder-backup has reported to it, and
+        # backups that have failed count as well.
+        status, body = self.stack.ask(
+            'PUT', f'os-quota-sets/{self.stack.project()}',
+            {'quota_set': {'backups': -1, 'backup_gigabytes': -1}})
+        self.assertEqual(200, status, body)
         cinder.wait_for(
             lambda: self.back_up(volume_id)['status'] == 'available')
         [taken] = self.stack.held(volume_id) - {'old'}
