@@ -646,7 +646,7 @@ class TestOutages(RBDTestCase):
                        self.driver._connection.handle.get_addrs())
         row = conformance.snapshot_row(volume)
         with fixtures.Timeout(60, gentle=True):
-            while 'connects anew' not in self.log.output:
+            while 'connecting again' not in self.log.output:
                 self.driver.is_adopted(row)
         self.driver.manage_existing_snapshot(row, 'snap')
         self.assertTrue(self.driver.is_adopted(row))
