@@ -68,7 +68,7 @@ def authorize(app: Any, context: request_context.RequestContext,
 
     :raises NotAuthorized: the caller is neither an administrator nor a
         member of a project
-    :raises VolumeNotFound: there is none that the caller may see
+    :raises VolumeNotFound: the caller may see no such volume
     :raises PolicyNotAuthorized: the caller may not adopt or may not create
         snapshots of the volume
     :raises ServiceNotFound: the volume is on no known backend

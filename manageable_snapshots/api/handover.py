@@ -26,7 +26,7 @@ def hand_over(write: Callable[[], Written], send: Callable[[Written], None],
     :param send: sends the message; is given what ``write`` returned
     :param undo: undoes ``write``; returns False if a worker has begun, which
         makes the request a success
-    :param left: a sentence that says what is left if it cannot be undone
+    :param left: a sentence that names what stays behind if ``undo`` fails
     :raises ServiceUnavailable: nothing is left, or the message is ``left``
     """
     try:

@@ -31,7 +31,7 @@ def get(session: orm.Session, model: Any,
     """Return a live row of the context's project, or of any for an admin.
 
     :param for_update: lock the row, once it is known to be the project's
-    :returns: None: there is none, or it is another project's
+    :returns: None if the project has no such row
     """
     def find(statement: Any) -> Any:
         row = session.scalars(statement).first()
@@ -42,7 +42,8 @@ def get(session: orm.Session, model: Any,
     row = find(statement)
     if row is None or not for_update:
         return row
-    # The session holds the row as it was before it was locked.
+    # Without populate_existing the session returns the row that it read
+    # before the lock.
     return find(statement.with_for_update().execution_options(
         populate_existing=True))
 

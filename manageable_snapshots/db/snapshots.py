@@ -69,7 +69,7 @@ def get(session: orm.Session, context: request_context.RequestContext,
     """A snapshot of the project that asks; of any, for an administrator.
 
     :param for_update: nobody else changes it before the transaction ends
-    :raises SnapshotNotFound: there is none, or it is another project's
+    :raises SnapshotNotFound: the project has no such snapshot
     """
     snapshot = query.get(session, models.Snapshot, context, snapshot_id,
                          for_update=for_update)
@@ -429,7 +429,7 @@ def withdraw(session: orm.Session, context: request_context.RequestContext,
 
     :returns: False where some worker heard of it: it has claimed the row, or
         is done with it
-    :raises SnapshotNotFound: there is none, or it is another project's
+    :raises SnapshotNotFound: the project has no such snapshot
     """
     get(session, context, snapshot_id)
     return _delete(session, snapshot_id, models.Snapshot.status == CREATING,

@@ -32,7 +32,7 @@ def get(session: orm.Session, context: request_context.RequestContext,
     """A volume of the project that asks; of any, for an administrator.
 
     :param for_update: nobody else changes it before the transaction ends
-    :raises VolumeNotFound: there is none, or it is another project's
+    :raises VolumeNotFound: the project has no such volume
     """
     volume = query.get(session, models.Volume, context, volume_id,
                        for_update=for_update)

@@ -192,7 +192,7 @@ def _authorize(app: Any, context: request_context.RequestContext,
                volume_id: str) -> models.Volume:
     """Return a volume that the caller may take snapshots of.
 
-    :raises VolumeNotFound: there is none, or it is another project's
+    :raises VolumeNotFound: the project has no such volume
     :raises PolicyNotAuthorized: the caller may not take a snapshot of it
     """
     with app.database.reader(context) as session:
@@ -299,7 +299,7 @@ def _deletable(app: Any, context: request_context.RequestContext,
                snapshot_id: str, *, unmanage_only: bool) -> models.Snapshot:
     """A snapshot that the requester may delete, as it is before that.
 
-    :raises SnapshotNotFound: there is none, or it is another project's
+    :raises SnapshotNotFound: the project has no such snapshot
     :raises PolicyNotAuthorized: the policy says no
     :raises InvalidSnapshot: its status does not allow it
     """

@@ -317,7 +317,7 @@ def _deletable(app: Any, context: request_context.RequestContext,
                volume_id: str) -> models.Volume:
     """A volume that the requester may delete, as it is before that.
 
-    :raises VolumeNotFound: there is none that the requester may see
+    :raises VolumeNotFound: the requester may see no such volume
     :raises PolicyNotAuthorized: the policy says no
     :raises InvalidVolume: its status does not allow it
     """
