@@ -10,7 +10,7 @@ What differs between them, and where it is dealt with:
   compares them with the database that is there.
 * What goes over the wire: :mod:`manageable_snapshots.rpc.versions`.
 * The newest microversion: the host is asked
-  (:mod:`manageable_snapshots.api.cinder`).
+  (:mod:`manageable_snapshots.cinder.filter`).
 * Eventlet. Up to release 28 ``cinder-volume`` and ``cinder-api`` patch their
   process; release 29 does so unless ``OS_CINDER_DISABLE_EVENTLET_PATCHING``
   is set. Under another WSGI server nothing is patched in any of them. Code

@@ -13,5 +13,5 @@ def filter_factory(global_conf: dict[str, str], **local_conf: str) -> Any:
         [filter:manageable_snapshots]
         paste.filter_factory = manageable_snapshots.api:filter_factory
     """
-    from manageable_snapshots.api import cinder
-    return cinder.Filter
+    from manageable_snapshots.cinder import filter as cinder_filter
+    return cinder_filter.Filter

@@ -31,8 +31,8 @@ from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
 from manageable_snapshots import names
-from manageable_snapshots.policies import companions as volume_rules
 from manageable_snapshots.policies import manageable_snapshots as rules
+from manageable_snapshots.policies import volumes as volume_rules
 from manageable_snapshots import reference
 from manageable_snapshots.rpc import objects
 

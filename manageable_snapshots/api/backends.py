@@ -17,7 +17,7 @@ from manageable_snapshots.db import services
 from manageable_snapshots.db import volumes
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
-from manageable_snapshots.policies import companions as rules
+from manageable_snapshots.policies import volumes as rules
 
 LOG = log.getLogger(__name__)
 

@@ -15,7 +15,6 @@ import routes
 
 from manageable_snapshots.api import manageable_snapshots
 from manageable_snapshots.api import microversion
-from manageable_snapshots.api import versions
 
 Handler = Callable[..., Any]
 Methods = dict[str, Handler | None]
@@ -48,16 +47,6 @@ MANAGEABLE_SNAPSHOTS: tuple[Row, ...] = (
     }),
     ('/manageable_snapshots/{id}', _NO_ITEM),
     ('/os-snapshot-manage/{id}', _NO_ITEM),
-)
-
-#: the version document below ``/v3``
-VERSION: tuple[Row, ...] = (
-    ('/', {'GET': versions.index, 'HEAD': versions.index}),
-)
-
-#: the version document of the root, above ``/v3``
-VERSIONS: tuple[Row, ...] = (
-    ('/', {'GET': versions.choices, 'HEAD': versions.choices}),
 )
 
 

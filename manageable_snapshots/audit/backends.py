@@ -21,7 +21,7 @@ from manageable_snapshots.db import services
 from manageable_snapshots.drivers import base
 from manageable_snapshots.drivers import loader
 from manageable_snapshots.drivers import rbd
-from manageable_snapshots.drivers import rbd_cluster
+from manageable_snapshots.drivers.rbd import cluster as rbd_cluster
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from oslo_log import log
 
-from manageable_snapshots.api import deploy
 from manageable_snapshots.cmd import common
-from manageable_snapshots.cmd import http
 from manageable_snapshots import exception
+from manageable_snapshots.standalone.api import deploy
+from manageable_snapshots.standalone import http
 
 LOG = log.getLogger(__name__)
 

@@ -16,17 +16,17 @@ from typing import TextIO
 from oslo_config import cfg
 from oslo_log import log
 
-from manageable_snapshots.api import deploy
 from manageable_snapshots.cmd import common
-from manageable_snapshots.cmd import http
 from manageable_snapshots import conf as config
 from manageable_snapshots.conf import backend
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import migration
 from manageable_snapshots import exception
-from manageable_snapshots.rpc import transport as rpc_transport
+from manageable_snapshots.standalone.api import deploy
+from manageable_snapshots.standalone import http
+from manageable_snapshots.standalone import in_process
+from manageable_snapshots.standalone import worker
 from manageable_snapshots import version
-from manageable_snapshots.volume import service
 
 LOG = log.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def _serve(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> int:
         directory)
     migration.sync(conf)
     database = engine.Database(conf)
-    transport = rpc_transport.in_process(conf)
+    transport = in_process.get_transport(conf)
     application = deploy.load_app(
         conf, database=database, transport=transport,
         threads=conf.osapi_volume_threads)
@@ -100,8 +100,9 @@ def _serve(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> int:
         _parser().exit(1, f'{common.program()}: --host {arguments.host} '
                           f'--port {arguments.port}: {error.strerror}\n')
     common.handle_signals(conf, server.stop)
-    worker = service.Service(conf, database=database, transport=transport)
-    worker.start()
+    volume_worker = worker.Worker(
+        conf, database=database, transport=transport)
+    volume_worker.start()
     noauth = conf.auth_strategy == 'noauth'
     print((_READY + (_CLIENT if noauth else '')).format(
         url=server.url, host=conf.host, backend=BACKEND,
@@ -111,7 +112,7 @@ def _serve(conf: cfg.ConfigOpts, arguments: argparse.Namespace) -> int:
         if noauth else 'whom Keystone knows') + '\nCtrl-C stops it.',
         flush=True)
     answered = server.run(conf.graceful_shutdown_timeout or None)
-    finished = worker.stop()
+    finished = volume_worker.stop()
     database.dispose()
     return 0 if answered and finished else 1
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import threading
 
 from manageable_snapshots.cmd import common
-from manageable_snapshots.volume import service
+from manageable_snapshots.standalone import worker
 
 DESCRIPTION = (
     'Serve the backends that enabled_backends names: list their snapshots '
@@ -24,4 +24,4 @@ def main(argv: Sequence[str]) -> int:
     conf = common.load(argv, DESCRIPTION)
     stopping = threading.Event()
     common.handle_signals(conf, stopping.set)
-    return service.run(conf, stopping)
+    return worker.run(conf, stopping)

@@ -21,7 +21,7 @@ from oslo_config import cfg
 from manageable_snapshots import conf as project_conf
 from manageable_snapshots.conf import backend
 from manageable_snapshots.conf import files
-from manageable_snapshots import starting
+from manageable_snapshots.conf import warnings
 
 _OWN = 'manageable_snapshots'
 
@@ -58,7 +58,7 @@ _Read = list[tuple[pathlib.Path, dict[str, dict[str, list[str]]]]]
 def warn(conf: cfg.ConfigOpts, *, in_cinder: bool) -> None:
     """Log each unknown option as a warning, once in the process."""
     for sentence in options(conf, in_cinder=in_cinder):
-        starting.warn_once(sentence)
+        warnings.warn_once(sentence)
 
 
 def options(conf: cfg.ConfigOpts, *, in_cinder: bool) -> list[str]:

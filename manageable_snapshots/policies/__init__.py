@@ -16,10 +16,10 @@ from oslo_policy import policy
 
 from manageable_snapshots import conf as configuration
 from manageable_snapshots.policies import base
-from manageable_snapshots.policies import companions
 from manageable_snapshots.policies import manageable_snapshots
+from manageable_snapshots.policies import volumes
 
-_MODULES = (base, manageable_snapshots, companions)
+_MODULES = (base, manageable_snapshots, volumes)
 
 #: seconds after which a change of the operator's files is seen at the latest
 RELOAD_SECONDS = 1

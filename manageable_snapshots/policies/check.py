@@ -21,11 +21,11 @@ from oslo_config import cfg
 from oslo_policy import policy
 
 from manageable_snapshots.conf import host
+from manageable_snapshots.conf import warnings
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
 from manageable_snapshots import policies
 from manageable_snapshots.policies import manageable_snapshots as extension
-from manageable_snapshots import starting
 
 #: how the extension's rules begin
 _PREFIX = 'snapshot_extension:'
@@ -50,7 +50,7 @@ def warn(conf: cfg.ConfigOpts) -> None:
     :raises ConfigurationError: a file cannot be used at all
     """
     for sentence in mistakes(conf, in_cinder=host.is_hosts(conf)):
-        starting.warn_once(sentence)
+        warnings.warn_once(sentence)
 
 
 def warn_in_cinder(conf: cfg.ConfigOpts) -> None:
@@ -63,7 +63,7 @@ def warn_in_cinder(conf: cfg.ConfigOpts) -> None:
     except exception.ConfigurationError as error:
         found = [str(error)]
     for sentence in found:
-        starting.warn_once(sentence)
+        warnings.warn_once(sentence)
 
 
 def mistakes(conf: cfg.ConfigOpts, *, in_cinder: bool) -> list[str]:

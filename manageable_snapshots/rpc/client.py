@@ -27,10 +27,10 @@ from manageable_snapshots import context as request_context
 from manageable_snapshots import exception
 from manageable_snapshots import hosts
 from manageable_snapshots.i18n import _
-from manageable_snapshots.rpc import in_process
 from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import serializer
 from manageable_snapshots.rpc import slots
+from manageable_snapshots.rpc import transport as rpc_transport
 from manageable_snapshots.rpc import versions
 
 LOG = logging.getLogger(__name__)
@@ -91,7 +91,7 @@ class VolumeClient:
 
     :param conf: the configuration
     :param transport: from ``transport.get_transport`` or
-        ``transport.in_process``
+        ``in_process.get_transport``
     :param threads: threads of the API process, if it is one of ours; lists
         leave a quarter of them to other requests, and those of one backend
         leave half of them
@@ -108,7 +108,7 @@ class VolumeClient:
             messaging.Target(topic=versions.VOLUME_TOPIC,
                              version=versions.BASE_VERSION),
             retry=0, serializer=serializer.RequestContextSerializer())
-        self._has_broker = not isinstance(transport, in_process.Transport)
+        self._has_broker = rpc_transport.has_broker(transport)
         own = conf.manageable_snapshots
         self._casts = slots.Slots(
             own.concurrent_casts, max(1, own.concurrent_casts // 2))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""The way to the message broker, or, in one process, past it."""
+"""The connection to the message broker."""
 
 from oslo_config import cfg
 import oslo_messaging as messaging
@@ -9,7 +9,6 @@ from oslo_utils import importutils
 
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
-from manageable_snapshots.rpc import in_process as in_process_driver
 from manageable_snapshots.rpc import serializer
 
 # Options that oslo.messaging reads from the configuration which it is given,
@@ -33,7 +32,8 @@ _RABBIT_DEFAULTS = {
 _FOREVER = 2**31
 
 
-def _register_options(conf: cfg.ConfigOpts) -> None:
+def register_options(conf: cfg.ConfigOpts) -> None:
+    """Register oslo.messaging's options, with defaults of this project."""
     for group, options in opts.list_opts():
         conf.register_opts(options, group=group)
     for group, module in _UNREGISTERED:
@@ -56,7 +56,7 @@ def get_transport(conf: cfg.ConfigOpts) -> messaging.Transport:
 
     :raises ConfigurationError: ``transport_url`` cannot be used
     """
-    _register_options(conf)
+    register_options(conf)
     try:
         return messaging.get_rpc_transport(conf)
     except (messaging.InvalidTransportURL, messaging.DriverLoadFailure,
@@ -64,13 +64,9 @@ def get_transport(conf: cfg.ConfigOpts) -> messaging.Transport:
         raise _unusable('transport_url', 'DEFAULT') from None
 
 
-def in_process(conf: cfg.ConfigOpts) -> messaging.Transport:
-    """A transport that stays in memory, apart from every other one.
-
-    What is sent before its server listens waits for it.
-    """
-    _register_options(conf)
-    return in_process_driver.Transport(in_process_driver.Driver(conf))
+def has_broker(transport: messaging.Transport) -> bool:
+    """Return whether messages leave the process."""
+    return getattr(transport, 'has_broker', True)
 
 
 def get_notifier(conf: cfg.ConfigOpts,
@@ -80,7 +76,7 @@ def get_notifier(conf: cfg.ConfigOpts,
     :returns: None: they are off, as they are unless ``driver`` is set
     :raises ConfigurationError: the broker's URL cannot be used
     """
-    _register_options(conf)
+    register_options(conf)
     options = conf.oslo_messaging_notifications
     if not set(options.driver) - {'noop'}:
         return None

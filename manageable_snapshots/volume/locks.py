@@ -11,16 +11,19 @@ from typing import Any
 from oslo_config import cfg
 from oslo_log import log as logging
 import tenacity
+from tooz import coordination
 
 from manageable_snapshots import exception
 from manageable_snapshots.i18n import _
-from manageable_snapshots.volume import coordinator
 
 LOG = logging.getLogger(__name__)
 
 #: Lock names are drawn from so many, since the file driver of tooz keeps a
 #: file for each name that was ever used.
 _NAMES = 256
+
+#: errors of tooz's drivers while the coordination backend is unavailable
+AWAY = (coordination.ToozConnectionError, coordination.OperationTimedOut)
 
 
 class Locks:
@@ -71,7 +74,7 @@ class Locks:
             # A driver that is not connected fails of anything.
             raise exception.ServiceUnavailable(
                 _('The coordination backend is away: %s')
-                % coordinator.reason(error)) from error
+                % reason(error)) from error
         if not locked:
             raise exception.ServiceUnavailable(
                 _('Another adoption holds the lock for more than %s '
@@ -87,12 +90,12 @@ class Locks:
             if not lock.release():
                 LOG.warning('A lock of %s was gone before it was released.',
                             self._queue)
-        except coordinator.AWAY:
+        except AWAY:
             self._unreleased.append(lock)
             return False
         except Exception as error:
             LOG.warning('A lock of %s could not be released: %s',
-                        self._queue, coordinator.reason(error))
+                        self._queue, reason(error))
         return True
 
     def _release_rest(self) -> None:
@@ -107,3 +110,8 @@ class Locks:
                 if not self._release(self._unreleased.popleft()):
                     raise exception.ServiceUnavailable(
                         _('The coordination backend is away.'))
+
+
+def reason(error: Exception) -> str:
+    """Return an error's message, or the name of its class if it has none."""
+    return str(error) or type(error).__name__

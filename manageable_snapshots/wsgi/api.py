@@ -13,8 +13,8 @@ from collections.abc import Mapping
 import os
 from typing import Any
 
-from manageable_snapshots.api import deploy
 from manageable_snapshots.cmd import common
+from manageable_snapshots.standalone.api import deploy
 
 # For the names of the configuration files; the program itself is the server's.
 _PROGRAM = 'manageable-snapshots-api'

@@ -19,7 +19,6 @@ from keystonemiddleware import fixture as auth_fixture
 from oslo_utils import units
 import yaml
 
-from manageable_snapshots.api import deploy
 from manageable_snapshots import conf as configuration
 from manageable_snapshots.conf import backend
 from manageable_snapshots import context as request_context
@@ -27,8 +26,9 @@ from manageable_snapshots.db import engine
 from manageable_snapshots.db import migration
 from manageable_snapshots.db import models
 from manageable_snapshots.db import volumes
-from manageable_snapshots.rpc import transport as rpc_transport
-from manageable_snapshots.volume import service
+from manageable_snapshots.standalone.api import deploy
+from manageable_snapshots.standalone import in_process
+from manageable_snapshots.standalone import worker
 
 HOST = 'devhost'
 BACKEND = 'directory'
@@ -79,10 +79,10 @@ class Service(fixtures.Fixture):
         migration.sync(self.conf)
         self.database = engine.Database(self.conf)
         self.addCleanup(self.database.dispose)
-        self.transport = rpc_transport.in_process(self.conf)
+        self.transport = in_process.get_transport(self.conf)
         self.app = deploy.load_app(
             self.conf, self.database, self.transport)
-        self.worker = service.Service(
+        self.worker = worker.Worker(
             self.conf, self.database, self.transport)
         self.worker.start()
         self.addCleanup(self.worker.stop)

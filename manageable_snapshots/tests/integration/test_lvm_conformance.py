@@ -23,7 +23,7 @@ class TestThick(conformance.DriverConformance, test_base.BaseTestCase):
     names_repeat = False
 
     steps = (
-        'manageable_snapshots.drivers.lvm_commands.Commands.lvrename',)
+        'manageable_snapshots.drivers.lvm.commands.Commands.lvrename',)
 
     many = 4
 

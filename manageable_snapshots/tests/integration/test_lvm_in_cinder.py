@@ -23,8 +23,8 @@ import uuid
 import fixtures
 from oslotest import base
 
-from manageable_snapshots.drivers import lvm_commands
-from manageable_snapshots.drivers import lvm_report
+from manageable_snapshots.drivers.lvm import commands as lvm_commands
+from manageable_snapshots.drivers.lvm import report as lvm_report
 from manageable_snapshots.tests.drivers import lvm_group
 from manageable_snapshots.tests.integration import cinder
 

@@ -24,6 +24,7 @@ from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import server
 from manageable_snapshots.rpc import transport
 from manageable_snapshots.rpc import versions
+from manageable_snapshots.standalone import in_process
 from manageable_snapshots.tests.integration import servers
 from manageable_snapshots.tests.unit.rpc import base as unit
 
@@ -150,7 +151,7 @@ def _configuration(url):
     configuration = conf.new()
     configuration([], default_config_files=[])
     # Makes the options known.
-    transport.in_process(configuration)
+    in_process.get_transport(configuration)
     configuration.set_override('transport_url', url)
     configuration.set_override('rpc_timeout', RPC_TIMEOUT,
                                'manageable_snapshots')

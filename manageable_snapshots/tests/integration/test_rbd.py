@@ -17,8 +17,8 @@ import fixtures
 from oslo_utils import units
 from oslotest import base
 
-from manageable_snapshots.drivers import rbd_images
-from manageable_snapshots.drivers import rbd_scan
+from manageable_snapshots.drivers.rbd import images as rbd_images
+from manageable_snapshots.drivers.rbd import scan as rbd_scan
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import ceph
 from manageable_snapshots.tests.drivers import conformance

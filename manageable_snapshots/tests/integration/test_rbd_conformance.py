@@ -17,8 +17,8 @@ from manageable_snapshots.tests.drivers import conformance
 
 class TestRBDDriver(conformance.DriverConformance, test_base.BaseTestCase):
 
-    steps = ('manageable_snapshots.drivers.rbd_images.rename',
-             'manageable_snapshots.drivers.rbd_images.protect')
+    steps = ('manageable_snapshots.drivers.rbd.images.rename',
+             'manageable_snapshots.drivers.rbd.images.protect')
 
     def setUp(self) -> None:
         self.pool = self.useFixture(ceph.Pool())

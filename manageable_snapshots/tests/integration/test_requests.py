@@ -8,11 +8,11 @@ import sqlalchemy as sa
 
 from manageable_snapshots.api import adoption
 from manageable_snapshots.api import app
-from manageable_snapshots.api.companions import urls as companions
 from manageable_snapshots.api import urls
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
 from manageable_snapshots.db import volumes
+from manageable_snapshots.standalone.api import urls as standalone_urls
 from manageable_snapshots.tests.integration import servers
 from manageable_snapshots.tests.unit.api import base
 
@@ -39,7 +39,7 @@ class RequestTests:
         self.addCleanup(through_proxy.dispose)
         self.app = app.Application(
             self.conf, through_proxy, self.client,
-            (*urls.MANAGEABLE_SNAPSHOTS, *companions.COMPANIONS))
+            (*urls.MANAGEABLE_SNAPSHOTS, *standalone_urls.VOLUMES))
         self.service()
         self.volume_id = self.volume()
         self.volume_path = f'/volumes/{self.volume_id}'

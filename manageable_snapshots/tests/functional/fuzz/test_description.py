@@ -6,9 +6,9 @@ import hypothesis
 from hypothesis import strategies
 import schemathesis
 
-from manageable_snapshots.api import openapi
 from manageable_snapshots.tests.functional import fixtures
 from manageable_snapshots.tests.functional.fuzz import base
+from manageable_snapshots.tests import openapi
 
 _NAMES = {
     'project_id': fixtures.PROJECT,

@@ -8,9 +8,9 @@ import urllib.parse
 
 from hypothesis import strategies as st
 
-from manageable_snapshots.api import openapi
 from manageable_snapshots.tests.functional.fuzz import base
 from manageable_snapshots.tests.functional.fuzz import values
+from manageable_snapshots.tests import openapi
 
 _BYTES = values.TEXT.map(lambda text: text.encode('utf-8', 'surrogatepass'))
 #: a header's value, as WSGI has it: without what ends the line

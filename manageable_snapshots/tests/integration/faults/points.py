@@ -58,7 +58,7 @@ SIDES = ('before', 'after')
 FOLDER = 'MANAGEABLE_SNAPSHOTS_TEST_POINTS'
 
 RENAME = Step(
-    'worker', 'manageable_snapshots.drivers.rbd_images:rename')
+    'worker', 'manageable_snapshots.drivers.rbd.images:rename')
 CAST = Step(
     'api', 'manageable_snapshots.rpc.client:VolumeClient.'
     'manage_existing_snapshot')
@@ -94,7 +94,7 @@ STEPS = (
     Step('worker', f'{_ROWS}:update'),
     Step('worker', f'{_WORKER}._rename'),
     RENAME,
-    Step('worker', 'manageable_snapshots.drivers.rbd_images:protect'),
+    Step('worker', 'manageable_snapshots.drivers.rbd.images:protect'),
     Step('worker', f'{_WORKER}._finish'),
     Step('worker', f'{_ROWS}:make_available'),
     Step('worker', f'{_WORKER}._fail', 'refused'),

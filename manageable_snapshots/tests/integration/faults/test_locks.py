@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from manageable_snapshots import conf as project_conf
 from manageable_snapshots import exception
+from manageable_snapshots.standalone import coordination
 from manageable_snapshots.tests.integration.faults import rig
 from manageable_snapshots.tests.integration import servers
-from manageable_snapshots.volume import coordinator
 from manageable_snapshots.volume import locks
 
 #: seconds; etcd has no shorter ones
@@ -33,7 +33,7 @@ class TestEtcd(test_base.BaseTestCase):
             'backend_url', f'{self.url}&timeout={LEASE}&lock_timeout={LEASE}',
             'coordination')
         conf.set_override('lock_timeout', 3 * LEASE, 'manageable_snapshots')
-        connected = coordinator.Coordinator(conf)
+        connected = coordination.Coordinator(conf)
         connected.start()
         self.addCleanup(connected.stop)
         return locks.Locks(conf, connected, 'node@dir')

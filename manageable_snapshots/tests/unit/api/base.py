@@ -4,7 +4,7 @@
 
 from manageable_snapshots.api import app
 from manageable_snapshots.api import urls
-from manageable_snapshots.tests.unit.api.companions import base
+from manageable_snapshots.tests.unit.standalone.api import base
 
 HOST = base.HOST
 PROJECT = base.PROJECT

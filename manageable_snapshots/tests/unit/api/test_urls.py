@@ -5,6 +5,7 @@
 from oslotest import base
 
 from manageable_snapshots.api import urls
+from manageable_snapshots.standalone.api import urls as standalone_urls
 
 PROJECT_ID = r'[0-9a-f\-]+'
 
@@ -72,5 +73,5 @@ class TableTest(base.BaseTestCase):
 
     def test_no_path_has_two_rows(self):
         paths = [path for path, _methods in (
-            *urls.VERSION, *urls.MANAGEABLE_SNAPSHOTS)]
+            *standalone_urls.VERSION, *urls.MANAGEABLE_SNAPSHOTS)]
         self.assertEqual(len(paths), len(set(paths)))

@@ -14,7 +14,7 @@ from typing import Any
 
 import fixtures
 
-from manageable_snapshots.drivers import rbd_images
+from manageable_snapshots.drivers.rbd import images as rbd_images
 
 #: bits of Image.features() and namespaces of snapshots
 JOURNALING, MIGRATING, NON_PRIMARY = 64, 512, 1024

@@ -18,8 +18,8 @@ from oslo_utils import units
 from oslotest import base as test_base
 
 from manageable_snapshots.drivers import lvm
-from manageable_snapshots.drivers import lvm_commands
-from manageable_snapshots.drivers import lvm_report
+from manageable_snapshots.drivers.lvm import commands as lvm_commands
+from manageable_snapshots.drivers.lvm import report as lvm_report
 from manageable_snapshots.drivers import processes
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
@@ -152,7 +152,7 @@ class TestConformance(conformance.DriverConformance, test_base.BaseTestCase):
 
     names_repeat = False
 
-    steps = ('manageable_snapshots.drivers.lvm_commands.Commands.lvrename',
+    steps = ('manageable_snapshots.drivers.lvm.commands.Commands.lvrename',
              'manageable_snapshots.drivers.lvm.LVMDriver._lvs')
 
     def setUp(self):

@@ -14,9 +14,9 @@ from oslo_utils import units
 from oslotest import base as test_base
 
 from manageable_snapshots.drivers import rbd as driver
-from manageable_snapshots.drivers import rbd_cluster
-from manageable_snapshots.drivers import rbd_images
-from manageable_snapshots.drivers import rbd_scan
+from manageable_snapshots.drivers.rbd import cluster as rbd_cluster
+from manageable_snapshots.drivers.rbd import images as rbd_images
+from manageable_snapshots.drivers.rbd import scan as rbd_scan
 from manageable_snapshots.drivers import threads
 from manageable_snapshots import exception
 from manageable_snapshots.tests.drivers import conformance
@@ -33,8 +33,8 @@ def new_driver(**options):
 
 class TestConformance(conformance.DriverConformance, test_base.BaseTestCase):
 
-    steps = ('manageable_snapshots.drivers.rbd_images.rename',
-             'manageable_snapshots.drivers.rbd_images.protect')
+    steps = ('manageable_snapshots.drivers.rbd.images.rename',
+             'manageable_snapshots.drivers.rbd.images.protect')
 
     def setUp(self):
         self.storage = self.useFixture(librbd.Storage())

@@ -14,8 +14,8 @@ from oslotest import base
 from manageable_snapshots import conf as configuration
 from manageable_snapshots import context
 from manageable_snapshots import policies
-from manageable_snapshots.policies import companions as volume_rules
 from manageable_snapshots.policies import manageable_snapshots as rules
+from manageable_snapshots.policies import volumes as volume_rules
 
 ALL = (rules.LIST_MANAGEABLE, rules.MANAGE, rules.UNMANAGE)
 

@@ -15,8 +15,8 @@ from manageable_snapshots import exception
 from manageable_snapshots.rpc import client
 from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import server
-from manageable_snapshots.rpc import transport
 from manageable_snapshots.rpc import versions
+from manageable_snapshots.standalone import in_process
 from manageable_snapshots.tests.unit.rpc import base
 
 ENTRY = {'reference': {'source-name': 'a'},
@@ -73,11 +73,11 @@ class VolumeClientTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.useFixture(fixtures.FakeLogger())
-        in_process = transport.in_process(self.conf)
-        self.client = client.VolumeClient(self.conf, in_process)
+        transport = in_process.get_transport(self.conf)
+        self.client = client.VolumeClient(self.conf, transport)
         self.worker = Worker()
         servers = server.get_servers(
-            self.conf, in_process, base.BACKEND, [self.worker],
+            self.conf, transport, base.BACKEND, [self.worker],
             cluster='group@dir')
         servers.start()
         # In a second, that is: futurist looks no more often.
@@ -238,7 +238,7 @@ class BrokerTestCase(base.TestCase):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger())
         # Makes the options known.
-        transport.in_process(self.conf)
+        in_process.get_transport(self.conf)
         self.broker = Broker(self.conf)
         self.resume = threading.Event()
         self.addCleanup(self.resume.set)

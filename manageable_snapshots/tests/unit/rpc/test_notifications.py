@@ -7,6 +7,7 @@ from oslo_messaging.notify import _impl_test
 
 from manageable_snapshots.rpc import notifications
 from manageable_snapshots.rpc import transport
+from manageable_snapshots.standalone import in_process
 from manageable_snapshots.tests.unit.rpc import base
 
 
@@ -50,7 +51,7 @@ class NotifierTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger())
-        transport.in_process(self.conf)
+        in_process.get_transport(self.conf)
         self.addCleanup(_impl_test.reset)
 
     def notifier(self):

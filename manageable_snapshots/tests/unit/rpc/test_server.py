@@ -7,8 +7,8 @@ import oslo_messaging as messaging
 
 from manageable_snapshots import exception
 from manageable_snapshots.rpc import server
-from manageable_snapshots.rpc import transport
 from manageable_snapshots.rpc import versions
+from manageable_snapshots.standalone import in_process
 from manageable_snapshots.tests.unit.rpc import base
 
 
@@ -42,7 +42,7 @@ class GetServersTest(base.TestCase):
     def setUp(self):
         super().setUp()
         self.log = self.useFixture(fixtures.FakeLogger())
-        self.transport = transport.in_process(self.conf)
+        self.transport = in_process.get_transport(self.conf)
         self.endpoint = Endpoint()
         self.addCleanup(self.endpoint.go_on.set)
         self.servers = server.get_servers(

@@ -12,10 +12,10 @@ import oslo_messaging as messaging
 from manageable_snapshots.db import models
 from manageable_snapshots.rpc import objects
 from manageable_snapshots.rpc import server
-from manageable_snapshots.rpc import transport
 from manageable_snapshots.rpc import versions
+from manageable_snapshots.standalone import in_process
+from manageable_snapshots.standalone import volumes
 from manageable_snapshots.tests.unit.volume import base
-from manageable_snapshots.volume import companions
 from manageable_snapshots.volume import manager
 
 OTHER = 'b' * 32
@@ -28,14 +28,14 @@ class TamperingTest(base.WorkerTestCase):
 
     def setUp(self):
         super().setUp()
-        self.transport = transport.in_process(self.conf)
+        self.transport = in_process.get_transport(self.conf)
         self.manager = manager.Manager(
             self.conf, base.HOST, self.database, self.driver, self.locks,
             self.notifier)
         self.addCleanup(self.manager.stop, 0)
         servers = server.get_servers(
             self.conf, self.transport, base.HOST, [
-                self.manager, companions.Companions(
+                self.manager, volumes.Volumes(
                     self.conf, self.database, self.driver,
                     self.manager.inventory)])
         servers.start()

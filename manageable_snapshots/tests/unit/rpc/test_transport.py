@@ -4,6 +4,7 @@ import oslo_messaging as messaging
 
 from manageable_snapshots import exception
 from manageable_snapshots.rpc import transport
+from manageable_snapshots.standalone import in_process
 from manageable_snapshots.tests.unit.rpc import base
 
 
@@ -12,7 +13,7 @@ class GetTransportTest(base.TestCase):
     def setUp(self):
         super().setUp()
         # The options are known from the first transport on.
-        transport.in_process(self.conf)
+        in_process.get_transport(self.conf)
 
     def test_it_needs_no_broker_to_be_made(self):
         self.conf.set_override('transport_url', 'rabbit://u:p@127.0.0.1:1/')
@@ -49,7 +50,7 @@ class GetNotifierTest(base.TestCase):
 
     def setUp(self):
         super().setUp()
-        transport.in_process(self.conf)
+        in_process.get_transport(self.conf)
 
     def notify(self, **options):
         for name, value in options.items():

@@ -5,8 +5,8 @@
 from unittest import mock
 
 from manageable_snapshots.rpc import objects
+from manageable_snapshots.standalone import volumes
 from manageable_snapshots.tests.unit.volume import base
-from manageable_snapshots.volume import companions
 from manageable_snapshots.volume import inventory
 
 
@@ -14,7 +14,7 @@ class UnmanagingTest(base.WorkerTestCase):
 
     def setUp(self):
         super().setUp()
-        self.companions = companions.Companions(
+        self.companions = volumes.Volumes(
             self.conf, self.database, self.driver,
             mock.Mock(spec=inventory.Inventory))
         self.snapshot_id = self.accepted(self.volume())

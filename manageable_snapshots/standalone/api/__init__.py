@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: Apache-2.0
+
+"""Cinder's API as far as a client of the extension needs it."""
