@@ -1,6 +1,6 @@
 #!/bin/bash
-# DevStack plugin of manageable-snapshots: loads it into the Cinder that
-# DevStack sets up. README.rst in this folder says how to use it.
+# DevStack plugin of manageable-snapshots. It loads the project into DevStack's
+# Cinder. README.rst in this folder says how to use it.
 
 # Save trace setting
 _XTRACE_MANAGEABLE_SNAPSHOTS=$(set +o | grep xtrace)
@@ -13,7 +13,7 @@ function install_manageable_snapshots {
     setup_develop "$MANAGEABLE_SNAPSHOTS_DIR"
 }
 
-# The ways to authenticate that api-paste.ini has a pipeline for
+# Print the authentication strategies for which api-paste.ini has a pipeline
 function _manageable_snapshots_pipelines {
     sed -n "/^\[$MANAGEABLE_SNAPSHOTS_COMPOSITE\]/,/^\[/ {
         s/^\([a-z_]*\)[ \t]*=.*[ \t]apiv3[ \t]*$/\1/p
@@ -58,7 +58,7 @@ function unconfigure_manageable_snapshots {
 function cleanup_manageable_snapshots {
     local PIP_VIRTUAL_ENV=$PIP_VIRTUAL_ENV
     if [[ "$GLOBAL_VENV" == "True" ]]; then
-        # pip_install looks there by itself, pip_uninstall does not.
+        # pip_install uses this environment by itself, pip_uninstall does not.
         PIP_VIRTUAL_ENV=$DEVSTACK_VENV
     fi
     pip_uninstall manageable-snapshots

@@ -1,29 +1,28 @@
-# What tools/test, tools/demo and .ci/run share.
+# Functions that tools/test, tools/demo and .ci/run share.
 
 ROOT=$(dirname "$(dirname "$(realpath "${BASH_SOURCE[0]}")")")
-# Nothing shall depend on the language, the input or the proxies of whoever
-# runs this.
+# The language, the input and the proxies of the caller must not matter.
 exec </dev/null
 export LC_ALL=C.UTF-8 no_proxy=127.0.0.1,localhost NO_PROXY=127.0.0.1,localhost
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-# Debian keeps servers where only root looks.
+# Debian installs servers in folders that are in root's PATH only.
 PATH=$PATH:/usr/sbin:/sbin
 
 say() {
     printf '%(%H:%M:%S)T %s\n' -1 "$*"
 }
 
-usage() {  # the comment at the top of the script
+usage() {  # print the comment at the top of the script
     sed -n '2,/^[^#]/p' "$0" | sed '$d; s/^#$//; s/^# //'
 }
 
-quietly() {  # quietly WHAT COMMAND...: its output only if it fails
+quietly() {  # quietly WHAT COMMAND...: show the output only if it fails
     local what=$1 log ticker status=0
     shift
     log=$(mktemp)
     say "$what"
     (
-        # Whoever reads what this prints must not wait for the sleep.
+        # A reader of the output must not wait for the end of the sleep.
         seconds=0
         while sleep 10 3>&- && kill -0 $$; do
             say "$what: $(( seconds += 10 )) s" >&3
@@ -37,7 +36,7 @@ quietly() {  # quietly WHAT COMMAND...: its output only if it fails
     return "$status"
 }
 
-debian() {  # debian PACKAGE...: have them, or say which are missing
+debian() {  # debian PACKAGE...: install them, or print the missing ones
     local missing=() package
     for package; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
@@ -54,7 +53,7 @@ debian() {  # debian PACKAGE...: have them, or say which are missing
 
 install_debian() {
     local policy=/usr/sbin/policy-rc.d mine= status=0
-    # Their services would start; the tests start servers of their own.
+    # Do not start Debian's services: the tests start their own servers.
     if [ ! -e "$policy" ]; then
         mine=$policy
         printf '#!/bin/sh\nexit 101\n' >"$policy"
@@ -74,16 +73,16 @@ python_ready() {
             2>/dev/null; then
         command -v python3 >/dev/null ||
             { debian python3 && python_ready; return; }
-        echo "Python 3.11 or newer is needed, this is $(python3 -V)" >&2
+        echo "Python 3.11 or newer is needed; python3 is $(python3 -V)" >&2
         return 1
     fi
     python3 -c 'import ensurepip, venv' 2>/dev/null ||
         debian python3-venv || return
-    # pbr asks git for the version.
+    # pbr reads the version from git.
     command -v git >/dev/null || debian git
 }
 
-virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
+virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: create or update it
     local dir=$1 python have
     shift
     python_ready || return
@@ -91,7 +90,8 @@ virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
     have=$({ echo "$python $*"; cd "$ROOT" && cat setup.cfg setup.py \
         pyproject.toml requirements.txt test-requirements.txt; } | sha256sum)
     ! grep -qxF "$have" "$dir/installed" 2>/dev/null || return 0
-    # tox leaves a file of that name, which says where its environment is.
+    # tox leaves a file with that name, which contains the path of its
+    # environment.
     [ ! -f "$dir" ] || rm "$dir"
     if [ ! -x "$dir/lib/python$python" ] || [ ! -x "$dir/bin/pip" ]; then
         quietly "making ${dir#"$ROOT"/}" python3 -m venv --clear "$dir" ||
@@ -99,21 +99,21 @@ virtualenv() {  # virtualenv DIR PIP-ARGUMENT...: made, or renewed if need be
     fi
     quietly "installing into ${dir#"$ROOT"/} (about a minute)" \
         "$dir/bin/python" -m pip install "$@" || return
-    # The demo and the tests want different packages in one environment.
+    # The demo and the tests install different packages into one environment.
     echo "$have" >>"$dir/installed"
 }
 
-tests_ready() {  # the project and what its tests need, in .venv
+tests_ready() {  # install the project and its test packages into .venv
     virtualenv "$ROOT/.venv" -e "$ROOT[mysql,postgresql,etcd]" \
         -r "$ROOT/test-requirements.txt"
 }
 
-clients_ready() {  # OpenStack's clients, in .venv-clients
+clients_ready() {  # install OpenStack's clients into .venv-clients
     virtualenv "$ROOT/.venv-clients" python-openstackclient \
         python-cinderclient "$@"
 }
 
-cinder_ready() {  # cinder_ready VENV RELEASE PACKAGE...: a Cinder, with us
+cinder_ready() {  # cinder_ready VENV RELEASE PACKAGE...: Cinder and project
     local venv=$1 release=$2 pins=$ROOT/tools/constraints/cinder-${2%%.*}.txt
     shift 2
     [ -x "$venv/bin/cinder-manage" ] || (( ${release%%.*} > 24 )) ||
@@ -122,14 +122,14 @@ cinder_ready() {  # cinder_ready VENV RELEASE PACKAGE...: a Cinder, with us
     virtualenv "$venv" -c "$pins" -e "$ROOT"
 }
 
-ceph_bindings() {  # ceph_bindings VENV: Debian's, which are for its own Python
+ceph_bindings() {  # ceph_bindings VENV: link those of Debian's Python
     local folder=/usr/lib/python3/dist-packages suffix
     debian python3-rbd python3-rados
     suffix=$("$1/bin/python" -c 'import sysconfig
 print(sysconfig.get_config_var("EXT_SUFFIX"))')
     if [ ! -e "$folder/rbd$suffix" ]; then
-        echo "Ceph's Python bindings are for another Python than" \
-            "$(python3 -V): there is no $folder/rbd$suffix" >&2
+        echo "Debian's Ceph bindings do not fit $(python3 -V):" \
+            "$folder/rbd$suffix is missing" >&2
         return 1
     fi
     ln -sf "$folder"/{rbd,rados}"$suffix" "$1"/lib/python3*/site-packages/

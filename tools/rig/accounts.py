@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Cinder in Keystone's catalog, and the users that the tests are.
+"""Register Cinder in Keystone's catalog, and create the tests' users.
 
     OS_AUTH_URL=... accounts.py URL-OF-CINDER
 
-The service user ``cinder``, and ``demo``, a member of a project of the same
-name.
+The users are ``cinder``, the service user, and ``demo``, a member of the
+project ``demo``.
 """
 
 import os

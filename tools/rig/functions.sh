@@ -1,4 +1,5 @@
-# What the scripts beside this file share; each defines up() before main.
+# Functions that the scripts in this folder share. Each script defines up()
+# before it calls main.
 
 usage() {
     sed -n '2,/^set /p' "$0" | sed '$d; s/^# \{0,1\}//'
@@ -11,7 +12,7 @@ s.bind(("127.0.0.1", 0))
 print(s.getsockname()[1])'
 }
 
-spawn() {  # spawn DIR COMMAND...: in the background; down() ends it
+spawn() {  # spawn DIR COMMAND...: run it in the background until down()
     local dir=$1
     shift
     setsid "$@" >>"$dir/log" 2>&1 </dev/null &
@@ -19,20 +20,20 @@ spawn() {  # spawn DIR COMMAND...: in the background; down() ends it
     echo "$SPAWNED ${STOP_SIGNAL:-TERM}" >>"$dir/pids"
 }
 
-running() {  # running PID
-    # One that has ended may still be listed: nobody waits for an orphan
-    # where process 1 does not.
+running() {  # running PID: succeed if the process runs
+    # A process that has ended may still be listed: in some containers process
+    # 1 does not reap orphans.
     local state
     state=$(sed -n 's/^State:[[:space:]]*//p' "/proc/$1/status" 2>/dev/null)
     [[ $state && $state != Z* ]]
 }
 
-wait_for() {  # wait_for DIR SECONDS COMMAND...
+wait_for() {  # wait_for DIR SECONDS COMMAND...: repeat it until it succeeds
     local dir=$1 end=$(( SECONDS + $2 ))
     shift 2
     until "$@" >/dev/null 2>&1 </dev/null; do
         if (( SECONDS >= end )) || ! running "$SPAWNED"; then
-            echo "$(basename "$0") did not come up:" >&2
+            echo "$(basename "$0") did not start in time; its log ends:" >&2
             tail -n 50 "$dir/log" >&2
             down "$dir"
             exit 1
@@ -44,7 +45,7 @@ wait_for() {  # wait_for DIR SECONDS COMMAND...
 down() {
     local dir=$1 pid signal end=$(( SECONDS + 30 ))
     [ -e "$dir/pids" ] || return 0
-    # The last one started goes first.
+    # Stop the processes in reverse order.
     while read -r pid signal; do
         kill "-$signal" -- "-$pid" 2>/dev/null || continue
         while running "$pid" && (( SECONDS < end )); do
