@@ -64,7 +64,7 @@ CAST = Step(
     'manage_existing_snapshot')
 
 ACCEPT = Step('worker', f'{_WORKER}.accept')
-SIZE = Step('worker', 'manageable_snapshots.drivers.rbd:RBDDriver.'
+SIZE = Step('worker', 'manageable_snapshots.drivers.rbd.driver:RBDDriver.'
             'manage_existing_snapshot_get_size')
 
 #: In the order of the steps. A function of ``db`` ends before its transaction
@@ -107,7 +107,7 @@ STEPS = (
     Step('worker', f'{_ROWS}:give_up', 'overdue'),
     Step('worker', 'manageable_snapshots.volume.manager:Manager.resume',
          'again'),
-    Step('worker', 'manageable_snapshots.drivers.rbd:RBDDriver.is_adopted',
+    Step('worker', 'manageable_snapshots.drivers.rbd.driver:RBDDriver.is_adopted',
          'again'),
 )
 

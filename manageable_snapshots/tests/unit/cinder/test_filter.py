@@ -119,7 +119,7 @@ class FilterTestCase(base.ApiTestCase):
             path, base_url='http://api.example/v3', method=method,
             headers={'OpenStack-API-Version': f'volume {version}'},
             environ={'wsgi.input': Unread(body),
-                     'filter.context': self.cinder_context, **more}).environ
+                     'cinder.context': self.cinder_context, **more}).environ
 
     def send(self, path, **options):
         return webob.Request(self.environ(path, **options)).send(self.filter)
@@ -218,7 +218,7 @@ class AnswerTest(FilterTestCase):
                          (row.project_id, row.user_id))
 
     def test_a_caller_whom_cinder_refuses(self):
-        response = self.list(**{'filter.context': CinderContext(self.member)})
+        response = self.list(**{'cinder.context': CinderContext(self.member)})
         self.assertEqual(403, response.status_int)
 
     def test_an_administrator_whom_cinders_policy_refuses(self):

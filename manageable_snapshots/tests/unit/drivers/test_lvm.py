@@ -17,8 +17,8 @@ from oslo_concurrency import processutils
 from oslo_utils import units
 from oslotest import base as test_base
 
-from manageable_snapshots.drivers import lvm
 from manageable_snapshots.drivers.lvm import commands as lvm_commands
+from manageable_snapshots.drivers.lvm import driver as lvm
 from manageable_snapshots.drivers.lvm import report as lvm_report
 from manageable_snapshots.drivers import processes
 from manageable_snapshots import exception
@@ -153,7 +153,7 @@ class TestConformance(conformance.DriverConformance, test_base.BaseTestCase):
     names_repeat = False
 
     steps = ('manageable_snapshots.drivers.lvm.commands.Commands.lvrename',
-             'manageable_snapshots.drivers.lvm.LVMDriver._lvs')
+             'manageable_snapshots.drivers.lvm.driver.LVMDriver._lvs')
 
     def setUp(self):
         self.group = Group()

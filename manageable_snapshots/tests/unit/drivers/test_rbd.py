@@ -13,8 +13,8 @@ import fixtures
 from oslo_utils import units
 from oslotest import base as test_base
 
-from manageable_snapshots.drivers import rbd as driver
 from manageable_snapshots.drivers.rbd import cluster as rbd_cluster
+from manageable_snapshots.drivers.rbd import driver
 from manageable_snapshots.drivers.rbd import images as rbd_images
 from manageable_snapshots.drivers.rbd import scan as rbd_scan
 from manageable_snapshots.drivers import threads
