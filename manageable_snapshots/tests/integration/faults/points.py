@@ -107,7 +107,8 @@ STEPS = (
     Step('worker', f'{_ROWS}:give_up', 'overdue'),
     Step('worker', 'manageable_snapshots.volume.manager:Manager.resume',
          'again'),
-    Step('worker', 'manageable_snapshots.drivers.rbd.driver:RBDDriver.is_adopted',
+    Step('worker',
+         'manageable_snapshots.drivers.rbd.driver:RBDDriver.is_adopted',
          'again'),
 )
 
