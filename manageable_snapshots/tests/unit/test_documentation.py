@@ -32,6 +32,18 @@ class DocumentationTest(base.BaseTestCase):
         for target in targets:
             self.assertTrue((_ROOT / target).is_file(), target)
 
+    def test_the_guide_to_the_code_names_modules_that_exist(self) -> None:
+        for page in ('code', 'cinder-checks', 'decisions', 'drivers'):
+            text = (_PAGES / 'contributor' / f'{page}.rst').read_text()
+            named = re.findall(r'``((?:\w+/)+\w+\.py)``', text)
+            if page == 'code':
+                self.assertNotEqual([], named)
+            for path in named:
+                with self.subTest(page=page, path=path):
+                    self.assertTrue(
+                        (_ROOT / path).is_file()
+                        or (_ROOT / 'manageable_snapshots' / path).is_file())
+
     def test_times_are_the_defaults(self) -> None:
         conf = configuration.new()
         rows = re.findall(
