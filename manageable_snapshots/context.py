@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who asks, on whose behalf; it goes with the request over the wire.
+"""The request context: caller and project, also sent with messages.
 
 The dictionary form is Cinder's (release 22 to 29), since a stock
 ``cinder-volume`` or ``cinder-api`` may be at the other end.
@@ -67,17 +67,18 @@ class RequestContext(context.RequestContext):
         return self.project_id
 
     def require_right_to(self, project_id: str | None) -> None:
-        """See to it that a row is the asking project's, or anybody may ask.
+        """Raise InvalidInput unless the row is of the caller's project.
 
         :param project_id: the row's
-        :raises InvalidInput: it is another project's
+        :raises InvalidInput: the row belongs to another project; an
+            administrator may use any row
         """
         if not self.is_admin and self.project_id != project_id:
             raise exception.InvalidInput(
-                reason=_('what it is about is another project\'s'))
+                reason=_('the resource belongs to another project'))
 
     def elevated(self) -> 'RequestContext':
-        """The same context with an administrator's sight."""
+        """Return a copy of this context with administrator privileges."""
         if self.is_admin:
             return self
         values = self.to_dict()

@@ -14,5 +14,5 @@ def host(name: str) -> str:
 
 
 def pool(name: str) -> str | None:
-    """``pool`` of ``host@backend#pool``, None where there is none."""
+    """Return ``pool`` of ``host@backend#pool``, or None without a pool."""
     return name.partition('#')[2] or None

@@ -2,8 +2,8 @@
 
 """Accept the adoption of a snapshot: a row, its quota, and a message.
 
-The row, the reference and the quota are one transaction, so that whoever looks
-after the row later knows what was asked for, whatever becomes of the message.
+The row, the reference and the quota are one transaction. If the message is
+lost, the reference is still recoverable from the row.
 Where the worker is not known to be one of this project's, the reference is set
 aside: Cinder's own must not come upon it.
 """
@@ -43,7 +43,7 @@ _ADOPTABLE = ('available', 'in-use')
 
 @dataclasses.dataclass(frozen=True)
 class _Accepted:
-    """What is left of the transaction when the row is there.
+    """Values of the committed transaction, for the cast and the response.
 
     :ivar view: the snapshot, for the answer
     :ivar message: the snapshot, for the worker

@@ -45,7 +45,7 @@ def read(req: request.Request, max_size: int, max_depth: int) -> Any:
 
     :param max_size: bytes; not many more than these are read
     :param max_depth: levels of objects and lists
-    :returns: :data:`request.NO_BODY` where there is none
+    :returns: :data:`request.NO_BODY` if the request has no body
     :raises webob.exc.HTTPRequestEntityTooLarge: it has more bytes
     :raises UnsupportedContentType: it does not claim to be JSON
     :raises MalformedRequestBody: it is not JSON

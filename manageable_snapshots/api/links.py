@@ -17,8 +17,8 @@ def to_next(conf: cfg.ConfigOpts, req: request.Request,
     """The same request, for what comes after an entry.
 
     :param last: the page's last entry
-    :param size: its size, GiB, by which its place is known even if it is
-        gone by then
+    :param size: its size, GiB, which gives its place even if the
+        snapshot has been deleted meanwhile
     """
     query = [(name, value) for name, value in req.GET.items()
              if name not in ('marker', 'marker_size', 'offset')]

@@ -42,7 +42,7 @@ class Backend:
     """A backend.
 
     :ivar name: ``host@backend``, or ``cluster@backend``
-    :ivar driver: None: there is none of this project's for it
+    :ivar driver: None: this project has no driver for it
     :ivar seconds: how long it may take for one answer
     """
 

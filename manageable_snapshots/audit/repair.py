@@ -58,7 +58,7 @@ def _finish(conf: cfg.ConfigOpts, database: engine.Database,
             columns: dict[str, Any]) -> None:
     context = request_context.get_admin_context()
     with database.writer(context) as session:
-        # Before the row, as whoever adopts does: no deadlock.
+        # Before the row, in the order of an adoption: no deadlock.
         quota.charge(
             session, conf, context, project_id=row.project_id,
             volume_type=volume_types.get(session, row.volume_type_id),

@@ -212,7 +212,7 @@ class VolumeManager(cinder_manager.VolumeManager):
 
     def _native(self, conf: cfg.ConfigOpts,
                 database: engine.Database) -> base.SnapshotDriver | None:
-        """Our driver for the backend, set up; None: there is none."""
+        """Return our driver for the backend, set up, or None."""
         driver = loader.native(
             conf, self.configuration.config_group, type(self.driver))
         if isinstance(driver, lvm.LVMDriver):

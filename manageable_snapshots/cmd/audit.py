@@ -151,7 +151,7 @@ def _entries(found: Iterable[findings.Finding], result: _Result,
 def _mend(breach: findings.Breach) -> tuple[str, bool]:
     """What was done about a breach, and whether it is still there."""
     if breach.mend is None:
-        return 'Left: it needs somebody who knows.', True
+        return 'Not repaired: an operator has to decide.', True
     try:
         done = breach.mend()
     except (backends.Away, exception.ManageableSnapshotsException) as error:

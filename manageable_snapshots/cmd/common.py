@@ -73,7 +73,7 @@ def _without_the_line(error: Exception) -> str:
 
 
 def _end_soon(status: int) -> None:
-    """See to it that the process ends, whatever its threads do.
+    """Make the process end, whatever its threads do.
 
     The interpreter waits for those of executors, and one of them may hang in
     a call of a driver, or to a broker that is away.

@@ -42,7 +42,7 @@ _READY = '''\
 Serving on {url}/v3
   backend    {host}@{backend}: the folder {directory}{made}
   state      {state}
-  who asks   {who}
+  callers    {who}
 '''
 
 _MADE = ', which was not there and has been made'

@@ -39,7 +39,7 @@ class Checks(upgradecheck.UpgradeCommands):
         return checks.policy(self._conf, in_cinder=False)
 
     def database(self) -> upgradecheck.Result:
-        """The tables are those of this version, or Cinder's and will do."""
+        """The tables are those of this version, or of a usable Cinder."""
         try:
             have = migration.version(self._conf)
             if have is None and migration.version(

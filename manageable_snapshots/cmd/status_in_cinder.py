@@ -151,9 +151,9 @@ class Checks(upgradecheck.UpgradeCommands):
 
     @contextlib.contextmanager
     def _checked_database(self) -> Iterator[engine.Database]:
-        """The database, if it will do.
+        """Yield the database after a check of its tables.
 
-        :raises ConfigurationError: it will not
+        :raises ConfigurationError: the tables cannot be used
         :raises ServiceUnavailable: it does not answer
         """
         database = engine.Database(self._conf)

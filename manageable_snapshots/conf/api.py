@@ -28,9 +28,9 @@ OPTIONS: list[cfg.Opt] = [
              'the same time.'),
     cfg.IntOpt(
         'max_header_line', default=16384, min=1024,
-        help='Bytes that the headers of a request to manageable-snapshots-api '
-             'have together at most; more: 431. A token with a long service '
-             'catalog may need more.'),
+        help='Maximum total size of the request headers that '
+             'manageable-snapshots-api accepts, in bytes. A larger request '
+             'gets 431. Raise it for tokens with a long service catalog.'),
     cfg.IntOpt(
         'osapi_max_limit', default=1000, min=1,
         help='Most items in one answer to a list; further ones are on the '
@@ -58,7 +58,7 @@ OWN_OPTIONS: list[cfg.Opt] = [
         'snapshot_owner', default='requester',
         choices=[('requester', 'the project and the user that ask'),
                  ('volume', 'those of the volume')],
-        help='Whose an adopted snapshot is, and in whose quota it counts.'),
+        help='Owner of an adopted snapshot. The owner\'s quota is charged.'),
     cfg.IntOpt(
         'concurrent_requests', default=256, min=1,
         help='Requests that one process of the API answers at the same time; '

@@ -52,8 +52,8 @@ RBD_OPTIONS: list[cfg.Opt] = [
              'by it.'),
     cfg.IntOpt(
         'rados_connect_timeout', default=-1,
-        help='Seconds in which Ceph must have answered when the rbd driver '
-             'connects. Less than 1: rbd_op_timeout.'),
+        help='Timeout of the rbd driver\'s connection to Ceph, in seconds. '
+             'With a value below 1, rbd_op_timeout applies.'),
     cfg.IntOpt(
         'rbd_op_timeout', default=30, min=1,
         help='Seconds that the rbd driver waits for Ceph to answer one '

@@ -8,8 +8,8 @@ from oslo_db import options
 OWN_OPTIONS: list[cfg.Opt] = [
     cfg.IntOpt(
         'db_timeout', default=10, min=2,
-        help='Seconds in which the database must have answered, a connection '
-             'made for it included; after that the answer is 503.'),
+        help='Database timeout in seconds, including the time to connect. '
+             'After it a request gets 503.'),
 ]
 
 

@@ -34,10 +34,10 @@ OWN_OPTIONS: list[cfg.Opt] = [
              'are not under way.'),
     cfg.IntOpt(
         'adoption_timeout', default=259200, min=0,
-        help='Seconds after which an adoption that cannot be done, because '
-             'its backend is away say, is given up: the snapshot becomes '
-             '"error". One that may have been renamed on the backend already '
-             'is not given up, but decided when the backend answers. 0: no '
+        help='Seconds after which an adoption that cannot proceed ends, for '
+             'example because its backend is unavailable. The snapshot '
+             'becomes "error". An adoption that may already have renamed '
+             'the snapshot stays pending until the backend responds. 0: no '
              'limit.'),
     cfg.IntOpt(
         'lock_timeout', default=60, min=1,

@@ -159,8 +159,8 @@ def _errors() -> Iterator[None]:
     except (db_exc.DBDeadlock, db_exc.DBDuplicateEntry) as error:
         if _code(error) == _LOCK_WAIT_TIMEOUT:
             raise _unavailable(error) from error
-        raise Conflict(_('Another request changed the same at the same '
-                         'time.')) from error
+        raise Conflict(_('Conflict with a concurrent request; '
+                         'retry.')) from error
     except (db_exc.DBConnectionError, db_exc.DBNonExistentDatabase,
             sa_exc.OperationalError, sa_exc.TimeoutError) as error:
         raise _unavailable(error) from error

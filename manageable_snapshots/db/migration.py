@@ -31,7 +31,7 @@ _TIMEOUT = 3600
 
 
 def sync(conf: cfg.ConfigOpts) -> None:
-    """Bring the database to the newest version; make it where there is none.
+    """Bring the database to the newest version; create missing tables.
 
     :raises ConfigurationError: the database is Cinder's, or somebody else's,
         or a later release's

@@ -100,8 +100,8 @@ def expire_reservations(session: orm.Session,
         models.Reservation.expire < now, query.live(models.Reservation))
     usage_ids = {row.usage_id for row in session.scalars(expired)
                  if row.usage_id is not None}
-    # Cinder locks usages first, then reservations; whoever turns that round
-    # makes a deadlock.
+    # Cinder locks usages first, then reservations. The reverse order would
+    # cause deadlocks.
     usages = {usage.id: usage for chunk in query.chunks(sorted(usage_ids))
               for usage in session.scalars(
                   sa.select(models.QuotaUsage).where(
@@ -125,7 +125,7 @@ def expire_reservations(session: orm.Session,
 def _usages(session: orm.Session, conf: cfg.ConfigOpts, project_id: str,
             volume_type: models.VolumeType | None,
             names: Any) -> dict[str, models.QuotaUsage]:
-    """The project's usages, locked; those that there are none of are made."""
+    """Return the project's usages, locked. Create missing ones."""
     statement = sa.select(models.QuotaUsage).where(
         models.QuotaUsage.project_id == project_id,
         models.QuotaUsage.resource.in_(list(names)),

@@ -76,7 +76,7 @@ def check_if_there(database: engine.Database, *,
     try:
         check(database, inserts=inserts)
     except exception.ServiceUnavailable as error:
-        LOG.warning('Starting without a look at the database: %s', error)
+        LOG.warning('Database unreachable; skipping the schema check: %s', error)
 
 
 def _lacking(columns: dict[str, dict[str, Any]]) -> list[str]:
@@ -97,7 +97,7 @@ def _needed(columns: dict[str, dict[str, Any]],
         for column, details in columns[name].items()
         if column not in models.Base.metadata.tables[name].columns
         and not details['nullable'] and details.get('default') is None
-        # SQLAlchemy 1.4 says 'auto' of what is none.
+        # SQLAlchemy 1.4 says 'auto' if the column has none.
         and details.get('autoincrement') is not True
         and not details.get('computed') and not details.get('identity')]
 

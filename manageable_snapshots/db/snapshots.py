@@ -2,8 +2,8 @@
 
 """Snapshots, and the reference that each was asked to be adopted from.
 
-A broker hands a message over once, and whoever dies with it must not be the
-only one who knew. So the reference stays with the row for as long as that is
+If the worker dies after it received the message, the reference must still be
+recoverable. So the reference stays with the row for as long as that is
 ``creating``: in columns that a snapshot gets a use for when it is available.
 
 A worker of Cinder's own would leave it there. Where one may have the row, the
@@ -297,7 +297,7 @@ def claim(session: orm.Session, snapshot_id: str) -> bool:
 
     From now on nobody withdraws it.
 
-    :returns: False where it is not ``creating`` any more, or is no more
+    :returns: False if it is not ``creating`` any more or was deleted
     """
     return _leave_creating(session, snapshot_id, CREATING,
                            progress=_CLAIMED)
@@ -308,7 +308,7 @@ def put_off(session: orm.Session, snapshot_id: str) -> bool:
 
     The worker that knows holds the locks of the adoption.
 
-    :returns: False where it is not ``creating`` any more, or is no more
+    :returns: False if it is not ``creating`` any more or was deleted
     """
     return _leave_creating(session, snapshot_id, CREATING,
                            progress=_PUT_OFF)
@@ -338,7 +338,7 @@ def make_available(session: orm.Session, snapshot_id: str, *,
     :param metadata: to add to the user's; a key without a value is left out
     :param columns: what else to change: ``provider_id`` and the like of the
         driver, or ``volume_size``
-    :returns: False where it is not ``creating`` any more, or is no more
+    :returns: False if it is not ``creating`` any more or was deleted
     """
     if not _leave_creating(
             session, snapshot_id, AVAILABLE,
@@ -363,7 +363,7 @@ def make_error(session: orm.Session, snapshot_id: str, reason: str,
 
     :param reason: a sentence, which ends up in the snapshot's metadata
     :param conditions: what must be true of the row besides
-    :returns: False where it is not ``creating`` any more, or is no more
+    :returns: False if it is not ``creating`` any more or was deleted
     """
     if not _leave_creating(session, snapshot_id, ERROR, *conditions,
                            **_NO_REFERENCE):

@@ -16,7 +16,7 @@ DEFAULT_NAME = '__DEFAULT__'
 def get(session: orm.Session, volume_type_id: str) -> models.VolumeType:
     """A volume type.
 
-    :raises VolumeTypeNotFound: there is none of that id
+    :raises VolumeTypeNotFound: no type has that id
     """
     volume_type = session.scalars(
         sa.select(models.VolumeType).where(

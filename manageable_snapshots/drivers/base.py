@@ -106,7 +106,7 @@ def describe(snapshot: BackendSnapshot,
 def entries(name: str, listed: Any) -> Iterator[BackendSnapshot]:
     """What a driver of Cinder's lists, which can be anything.
 
-    An entry that is none is left out, and the log says so once a list.
+    An invalid entry is skipped. The log says so once a list.
 
     :param name: the driver's, for the log
     :param listed: dicts as :func:`describe` makes them; they may leave out
@@ -127,8 +127,8 @@ def entries(name: str, listed: Any) -> Iterator[BackendSnapshot]:
         else:
             yield entry
     if count:
-        LOG.warning('%(driver)s lists %(count)d entries that are none; they '
-                    'are left out. Of the first: %(reason)s',
+        LOG.warning('%(driver)s lists %(count)d invalid entries, which '
+                    'are skipped. The first: %(reason)s',
                     {'driver': name, 'count': count,
                      'reason': reference.shown(str(reason))})
 
@@ -237,7 +237,7 @@ class SnapshotDriver(abc.ABC):
         :returns: columns of the row to update: ``provider_id``,
             ``provider_location``, ``provider_auth``; a ``display_name`` for
             one that has none; and ``metadata`` to add
-        :raises ManageExistingInvalidReference: there is none, or its parent
+        :raises ManageExistingInvalidReference: no such snapshot, or its parent
             is not ``snapshot.volume``
         :raises ManageExistingAlreadyManaged: the backend has a snapshot of
             the new name
@@ -256,7 +256,7 @@ class SnapshotDriver(abc.ABC):
 
     @abc.abstractmethod
     def unmanage_snapshot(self, snapshot: Any) -> None:
-        """Let go of a snapshot, which stays on the backend as it is."""
+        """Unmanage a snapshot; the backend keeps it unchanged."""
 
     def do_setup(self, context: Any) -> None:
         """Get ready; called once, before anything else."""

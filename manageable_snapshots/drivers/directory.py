@@ -114,7 +114,7 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
                 _unlink(probe, folder)
 
     def prepare_to_read(self, context: Any) -> None:
-        """Make no folder: where there is none, something else is wrong."""
+        """Create no folder: a missing folder is an error here."""
 
     def scan(self, cinder_snapshots: list[Any]
              ) -> Iterator[base.BackendSnapshot]:
@@ -141,7 +141,7 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError), \
                     _folder(volume, parents) as folder:
                 found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-                # Whoever renamed it may not have come to do this.
+                # The process that renamed it may have died before this.
                 os.fsync(folder)
                 return stat.S_ISREG(found.st_mode)
         return False
@@ -238,7 +238,7 @@ class DirectoryDriver(native.NativeDriver, base.VolumeDriver):
                  existing_ref: Any) -> tuple[bytes, int]:
         """The name and the size in bytes of a snapshot to be adopted.
 
-        :raises ManageExistingInvalidReference: there is none, or not of the
+        :raises ManageExistingInvalidReference: no such snapshot of the
             volume
         """
         ref = reference.parse(existing_ref)

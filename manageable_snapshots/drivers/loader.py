@@ -61,7 +61,7 @@ def native(conf: cfg.ConfigOpts, backend: str,
 
     :param backend: the backend's section
     :param cinders: the class of Cinder's driver
-    :returns: not set up yet; None: there is none, or
+    :returns: not set up yet; None: no driver, or
         ``manageable_snapshots_native`` is off
     :raises ConfigurationError: it cannot be loaded
     """

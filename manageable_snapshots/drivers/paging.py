@@ -48,7 +48,7 @@ class View:
 
     :ivar sort_keys: of :data:`SORT_KEYS`
     :ivar sort_dirs: of :data:`SORT_DIRS`, one for each key
-    :ivar pool: leave out what is known to be in another one; None: all
+    :ivar pool: show only this pool and unknown pools; None: all
     :ivar source_name: what the snapshot's name begins with
     :ivar volume_name: the name of its volume on the backend; None: any
     :ivar safe_to_manage: what it has to be, as far as a scan tells: what is
@@ -63,7 +63,7 @@ class View:
     safe_to_manage: bool | None = None
 
     def check(self) -> None:
-        """See to it that there can be such an order.
+        """Raise an error unless the order is a valid one.
 
         :raises InvalidInput: there cannot
         """
@@ -166,10 +166,10 @@ class Scan:
                 for place in self._view(view)[start:start + limit]]
 
     def after(self, view: View, marker: base.Reference) -> int | None:
-        """Where in a view the snapshots begin that come after one of it.
+        """Return the index of the first snapshot after the marker in a view.
 
         :param marker: its reference, or as much of it as no other one has
-        :returns: None: there is none in the view
+        :returns: None: the view has no such snapshot
         :raises InvalidInput: it goes for several
         """
         ordered = self._view(view)
@@ -309,7 +309,7 @@ def page(entries: Iterable[base.BackendSnapshot], marker: Any,
          sort_dirs: Sequence[str]) -> list[base.BackendSnapshot]:
     """One page.
 
-    :param entries: all that there are, in any order
+    :param entries: all entries, in any order
     :param marker: a reference, as a dict or as JSON, after which the page
         starts; None: from the beginning
     :param limit: most entries in the page

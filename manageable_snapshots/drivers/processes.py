@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Commands that may never come back, and what is left of them."""
+"""Run commands that may hang, and end their processes."""
 
 from collections.abc import Callable
 from collections.abc import Iterator

@@ -118,8 +118,8 @@ def _wait(finished: Any, useful: list[int], workers: list[Any],
 
     :param useful: grows with each call that shows progress
     :param start: starts more threads
-    :param deadline: monotonic seconds; while calls make progress, there is
-        none
+    :param deadline: monotonic seconds; it does not apply while calls
+        make progress
     """
     before, blocked = 0, False
     while not (blocked and time.monotonic() >= deadline):

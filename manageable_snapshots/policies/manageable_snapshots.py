@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Who may list, adopt and let go of a backend's snapshots."""
+"""Rules for listing, adopting and unmanaging snapshots."""
 
 from oslo_policy import policy
 
@@ -29,7 +29,7 @@ _RULES = [
     policy.DocumentedRuleDefault(
         name=UNMANAGE,
         check_str=base.RULE_ADMIN_API,
-        description='Let go of a snapshot, which stays on its backend.',
+        description='Unmanage a snapshot, which stays on its backend.',
         operations=[
             {'method': 'POST',
              'path': '/snapshots/{snapshot_id}/action (os-unmanage)'},

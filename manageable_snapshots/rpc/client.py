@@ -69,7 +69,7 @@ class _TooLate(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class _Known:
-    """Of which kind a worker is; times are monotonic.
+    """The kind of a worker, as last seen; times are monotonic.
 
     :ivar is_there: it is one of this project's
     :ivar carries_on: so was the last one, and it will be back
@@ -135,8 +135,8 @@ class VolumeClient:
         """A page of a backend's snapshots.
 
         :param marker: the reference after which the page starts
-        :param pool: leave out what is in another one, where the backend's
-            worker is one of this project's; Cinder's lists all
+        :param pool: show only snapshots of this pool. Cinder's own worker
+            ignores it and lists all
         :param filters: more that such a worker can go by: ``source_name``,
             ``volume_id``, ``safe_to_manage``
         :param marker_size: GiB, -1 for none: the marker was the last one of
@@ -186,7 +186,7 @@ class VolumeClient:
 
         :param snapshot: from ``objects.snapshot``
         :param ref: the reference, an object or a string
-        :param waited: seconds that who asks has waited for
+        :param waited: seconds that the caller has waited for
             :meth:`carries_on`; they are not waited again
         :raises InvalidInput: the reference cannot be sent
         :raises ServiceUnavailable: no broker or no service is there
@@ -499,7 +499,7 @@ def _entries(value: Any, queue: str) -> list[dict[str, Any]]:
             isinstance(entry, dict)
             and isinstance(entry.get('reference'), dict)
             for entry in entries):
-        LOG.error('%s answered a list with what is none.', queue)
+        LOG.error('%s answered a list request with something else.', queue)
         raise _failed(queue)
     return entries
 

@@ -169,7 +169,7 @@ def identifier(value: Any, name: str | None = None) -> str:
 
 
 def refuse(value: Any, depth: int = _DEPTH) -> None:
-    """See to it that what a user wrote does not pass for an object.
+    """Raise InvalidInput if a value of a user looks like an object.
 
     The other end would make an object of it, of any class and content.
 

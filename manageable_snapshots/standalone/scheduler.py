@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""What a backend offers, told to Cinder's schedulers.
+"""Reports of backend capabilities to Cinder's schedulers.
 
-A scheduler chooses only among the backends that it has heard of lately.
-Where there is none, a message to all of them reaches nobody.
+A scheduler chooses only among backends that reported lately. Without a
+scheduler, a message to all of them is dropped.
 """
 
 import threading

@@ -92,7 +92,7 @@ class _Claim:
 
     :ivar view: the row as it was before
     :ivar refusal: why it must not be adopted, unless that is done already
-    :ivar payload: of the notification; None: there is none to send
+    :ivar payload: of the notification; None: nothing to send
     """
 
     view: rows.Row
@@ -135,7 +135,7 @@ class Adopter:
         :param ref: as it came over the wire
         :returns: None: there is nothing to do; the message came twice or
             too late
-        :raises InvalidInput: the row is another project's
+        :raises InvalidInput: the row belongs to another project
         """
         with self._database.writer(context) as session:
             snapshot = self._creating(session, context, snapshot_id)
@@ -199,7 +199,7 @@ class Adopter:
     def _adopt(self, task: Task) -> None:
         """What lasts of an adoption: claimed, renamed, available.
 
-        Whoever takes it up after a crash finds out how far it came.
+        A worker that resumes it after a crash finds out how far it came.
         """
         # A stock API lets anything pass.
         wanted = None if task.ref is None else reference.parse(task.ref)

@@ -30,8 +30,8 @@ _Adopt = Callable[[], bool]
 class Backlog:
     """Runs adoptions in a bounded number of threads, each snapshot once.
 
-    Plain daemon threads, which start when there is work and end when there is
-    none. A process that eventlet has patched makes green threads of them; a
+    Plain daemon threads, which start when there is work and end without work.
+    A process that eventlet has patched makes green threads of them; a
     ThreadPoolExecutor would block it.
 
     :param threads: how many run at the same time

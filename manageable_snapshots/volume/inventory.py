@@ -4,9 +4,9 @@
 
 A scan is the slow part of a list. A first page starts one, unless there is
 one that is young enough or under way; the pages that follow read the scan
-that their walk began with, whoever else lists meanwhile. A marker is all that
-a client sends of its walk, so the inventory remembers which scan each page
-that it gave out ended in. A walk whose scan is lost goes on in a newer one,
+that their walk began with, even if other clients list meanwhile. A client
+sends only a marker, so the inventory remembers which scan each page that it returned
+ended in. A walk whose scan is lost goes on in a newer one,
 from where its marker was.
 
 A backend may hang. So a scan has a thread of its own, one at most, and a page
@@ -294,7 +294,7 @@ class Inventory:
     def _fresh(self) -> _Kept:
         """A scan that is young enough; several callers share one.
 
-        Who waits for a scan that fails is told so, whoever began it.
+        If the scan fails, every caller that waits for it gets the error.
         """
         arrived = self._clock()
         with self._changed:

@@ -204,12 +204,12 @@ class Manager:
         :param sort_keys: of ``reference`` and ``size``
         :param sort_dirs: of ``asc`` and ``desc``, one for each key
         :param want_objects: answer with Cinder's ManageableSnapshot objects
-        :param pool: leave out what is known to be in another one. Cinder's
-            method does not have this, nor those that follow.
-        :param source_name: leave out what has a name that does not begin so
-        :param volume_id: leave out what is another volume's; the id that the
+        :param pool: show only this pool and unknown pools. Cinder's method
+            has neither this parameter nor the following ones.
+        :param source_name: show only names that begin with this
+        :param volume_id: show only this volume's snapshots; the id that the
             volume's name on the backend has
-        :param safe_to_manage: leave out what is not, or what is
+        :param safe_to_manage: show only safe ones, or only unsafe ones
         :param marker_size: the size that the marker's snapshot had, GiB, or
             -1 for none; says that it was the last one of a page
         :raises InvalidInput: an argument that cannot be, or a filter that

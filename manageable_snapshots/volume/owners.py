@@ -46,7 +46,7 @@ def confirm(session: orm.Session, conf: cfg.ConfigOpts,
             driver: base.SnapshotDriver, queue: str,
             entries: Sequence[base.BackendSnapshot],
             candidates: Sequence[str | None]) -> list[str | None]:
-    """Those of the candidates that there are, each for its entry."""
+    """Return the existing candidates, each for its entry."""
     managed = snapshots.managed_ids(
         session, [owner for owner in candidates if owner], queue)
     return [

@@ -237,8 +237,8 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
                               list[lvm_report.Snapshot]]:
         """Return the snapshot of a volume that a reference names, and all.
 
-        :raises ManageExistingInvalidReference: there is none, or it is not
-            the volume's
+        :raises ManageExistingInvalidReference: no such snapshot, or it
+            is another volume's
         """
         there = self._snapshots()
         found = (_by_name(there, name) if identifier is None
@@ -311,7 +311,7 @@ class LVMDriver(native.NativeDriver, base.VolumeDriver):
             self.commands.change('lvremove', '--yes', f'{self._group}/{name}')
 
     def _snapshots(self) -> list[lvm_report.Snapshot]:
-        """All that there are, in LVM's order."""
+        """Return all snapshots, in LVM's order."""
         found = []
         for record in self._lvs():
             try:

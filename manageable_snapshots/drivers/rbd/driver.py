@@ -79,7 +79,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
         self._active = active
 
     def do_setup(self, context: Any) -> None:
-        """See to it that there is librbd.
+        """Check that librbd is installed.
 
         :raises ConfigurationError: there is not
         """
@@ -179,7 +179,7 @@ class RBDDriver(native.NativeDriver, base.VolumeDriver):
             time.sleep(_PAUSE)
 
     def unmanage_snapshot(self, snapshot: Any) -> None:
-        """Let go of a snapshot, unprotected unless it has clones."""
+        """Unmanage a snapshot; unprotect it unless it has clones."""
         self._run_in_pool(rbd_images.unprotect, snapshot.volume.name.encode(),
                           snapshot.name.encode())
 

@@ -186,7 +186,7 @@ def open_image(pool: Any, name: bytes,
                read_only: bool = False) -> Iterator[Any]:
     """An open image.
 
-    :raises Gone: there is none
+    :raises Gone: no such image
     :raises Refused: it cannot be opened
     """
     try:
@@ -329,7 +329,7 @@ def _find(pool: Any, image: Any, name: str | None,
 
     Only this one is asked about: others may be deleted meanwhile.
 
-    :raises Refused: there is none
+    :raises Refused: no such snapshot
     """
     for listed in _listed(pool, image):
         if snapshot_id is None:

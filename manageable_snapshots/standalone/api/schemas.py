@@ -65,7 +65,7 @@ _volume_3_53 = copy.deepcopy(_volume)
 _volume_3_53['properties']['volume']['additionalProperties'] = False
 
 VOLUME = validation.compile(_volume)
-#: from 3.53 a property that nobody knows is an error
+#: from 3.53 an unknown property is an error
 VOLUME_3_53 = validation.compile(_volume_3_53)
 
 SNAPSHOT = validation.compile(_object('snapshot', {

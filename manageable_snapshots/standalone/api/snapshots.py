@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 
-"""Take, list, show and delete snapshots, and let go of them."""
+"""Take, list, show, delete and unmanage snapshots."""
 
 import dataclasses
 from typing import Any
@@ -116,7 +116,7 @@ def delete(app: Any, req: request.Request,
 
 def action(app: Any, req: request.Request,
            snapshot_id: str) -> webob.Response:
-    """POST: ``os-unmanage``, the only action that there is."""
+    """POST: ``os-unmanage``, the only action."""
     body = validation.body(req, schemas.ACTION)
     if not body:
         raise exception.MalformedRequestBody()
@@ -152,7 +152,7 @@ def _get(app: Any, session: orm.Session,
          snapshot_id: str) -> models.Snapshot:
     """A snapshot that the requester may see.
 
-    :raises SnapshotNotFound: there is none
+    :raises SnapshotNotFound: no such snapshot
     :raises PolicyNotAuthorized: the policy says no
     """
     row = snapshots.get(session, context, snapshot_id)

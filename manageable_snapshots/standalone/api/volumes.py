@@ -158,7 +158,7 @@ def _get(app: Any, session: orm.Session,
          volume_id: str) -> models.Volume:
     """A volume that the requester may see.
 
-    :raises VolumeNotFound: there is none
+    :raises VolumeNotFound: no such volume
     """
     row = volumes.get(session, context, volume_id)
     if not _may(app, context, rules.VOLUME_GET, row):
@@ -238,7 +238,7 @@ def _text(wanted: dict[str, Any], name: str) -> str | None:
 
 
 def _type(session: orm.Session, wanted: str | None) -> models.VolumeType:
-    """The only type that there is, by its name or id."""
+    """Return the only volume type, by its name or id."""
     default = volume_types.default(session)
     if not wanted or wanted in (default.id, default.name):
         return default

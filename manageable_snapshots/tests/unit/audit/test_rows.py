@@ -150,7 +150,7 @@ class StolenTest(base.TestCase):
     def test_it_is_left_to_the_operator(self):
         stolen = self.row(status='available')
         [breach] = self.audit('--repair', status=1)['breaches']
-        self.assertIn('Left', breach['outcome'])
+        self.assertIn('Not repaired', breach['outcome'])
         self.assertEqual('available', self.find(stolen).status)
 
     def test_another_volumes_snapshot_of_its_name_does_not_count(self):

@@ -46,7 +46,7 @@ class AuditTest(base.TestCase):
         self.assertIn(f'    Snapshot {finished} is available, with 1 GiB.\n',
                       out)
         self.assertIn(
-            '    Left: it needs somebody who knows.\n    $ openstack volume '
+            '    Not repaired: an operator has to decide.\n    $ openstack volume '
             f'snapshot set --state error {stolen}\n', out)
         self.assertTrue(out.endswith('Breaches: 1 left, 1 mended\n'), out)
 

@@ -165,7 +165,7 @@ class TamperingTest(base.WorkerTestCase):
                 ('delete_snapshot', {'snapshot': snapshot}),
                 ('delete_volume', {'volume': {'id': self.volume_id}})):
             with self.subTest(method=method):
-                self.assertIn("another project's", self.refused(
+                self.assertIn("belongs to another project", self.refused(
                     method, context=FOREIGN, **arguments))
 
     def test_a_context_of_nobody(self):
