@@ -76,7 +76,8 @@ def check_if_there(database: engine.Database, *,
     try:
         check(database, inserts=inserts)
     except exception.ServiceUnavailable as error:
-        LOG.warning('Database unreachable; skipping the schema check: %s', error)
+        LOG.warning(
+            'Database unreachable; skipping the schema check: %s', error)
 
 
 def _lacking(columns: dict[str, dict[str, Any]]) -> list[str]:

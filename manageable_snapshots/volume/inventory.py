@@ -2,12 +2,12 @@
 
 """What a backend holds, scanned once and read page by page.
 
-A scan is the slow part of a list. A first page starts one, unless there is
-one that is young enough or under way; the pages that follow read the scan
-that their walk began with, even if other clients list meanwhile. A client
-sends only a marker, so the inventory remembers which scan each page that it returned
-ended in. A walk whose scan is lost goes on in a newer one,
-from where its marker was.
+A scan is the slow part of a list. A first page starts one, unless there is one
+that is young enough or under way; the pages that follow read the scan that
+their walk began with, even if other clients list meanwhile. A client sends
+only a marker, so the inventory remembers which scan each page that it returned
+ended in. A walk whose scan is lost goes on in a newer one, from where its
+marker was.
 
 A backend may hang. So a scan has a thread of its own, one at most, and a page
 waits for it no longer than configured. When the backend answers again, so does

@@ -46,8 +46,9 @@ class AuditTest(base.TestCase):
         self.assertIn(f'    Snapshot {finished} is available, with 1 GiB.\n',
                       out)
         self.assertIn(
-            '    Not repaired: an operator has to decide.\n    $ openstack volume '
-            f'snapshot set --state error {stolen}\n', out)
+            '    Not repaired: an operator has to decide.\n'
+            '    $ openstack volume snapshot set --state error '
+            f'{stolen}\n', out)
         self.assertTrue(out.endswith('Breaches: 1 left, 1 mended\n'), out)
 
     def test_the_quota_has_no_backend(self):

@@ -99,8 +99,8 @@ class ListTest(NonsenseTestCase):
     def test_the_log_says_so_once_a_list(self):
         self.driver.listed = [None] * 1000 + [SOUND]
         self.names()
-        self.assertEqual(1, self.log.output.count('entries that are none'))
-        self.assertIn('fake lists 1000 entries', self.log.output)
+        self.assertEqual(1, self.log.output.count('invalid entries'))
+        self.assertIn('fake lists 1000 invalid entries', self.log.output)
 
     def test_an_entry_may_lack_what_is_not_known(self):
         self.driver.listed = [{'reference': {'source-name': 'sound'}}]
