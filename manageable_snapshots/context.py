@@ -67,11 +67,12 @@ class RequestContext(context.RequestContext):
         return self.project_id
 
     def require_right_to(self, project_id: str | None) -> None:
-        """Raise InvalidInput unless the row is of the caller's project.
+        """Raise InvalidInput unless the caller may use a project's row.
 
-        :param project_id: the row's
-        :raises InvalidInput: the row belongs to another project; an
-            administrator may use any row
+        An administrator may use the rows of all projects.
+
+        :param project_id: the project that the row belongs to
+        :raises InvalidInput: the row belongs to another project
         """
         if not self.is_admin and self.project_id != project_id:
             raise exception.InvalidInput(

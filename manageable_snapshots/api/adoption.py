@@ -53,8 +53,8 @@ class _Accepted:
     message: dict[str, Any]
 
 
-class _TakenUp(Exception):
-    """A worker has the snapshot already."""
+class TakenUp(Exception):
+    """A worker has begun with the snapshot."""
 
 
 @engine.retry
@@ -81,11 +81,9 @@ def authorize(app: Any, context: request_context.RequestContext,
         volume = volumes.get(session, context, volume_id)
         target = targets.of_volume(
             volume, volumes.metadata(session, volume_id))
-        try:
-            context.authorize(volume_rules.VOLUME_GET, target)
-        except exception.PolicyNotAuthorized:
+        if not context.may(volume_rules.VOLUME_GET, target):
             # A caller who may not see it must not learn that it exists.
-            raise exception.VolumeNotFound(volume_id=volume_id) from None
+            raise exception.VolumeNotFound(volume_id=volume_id)
         context.authorize(rules.MANAGE, target)
         with backends.shown_to(context, volume):
             service = volume.host and backends.ready(
@@ -229,8 +227,8 @@ def _withdraw(app: Any, context: request_context.RequestContext,
     :returns: False: the row is still there, and will be adopted
     """
     try:
-        _undo(app, context, volume_id, snapshot_id)
-    except (_TakenUp, exception.SnapshotNotFound):
+        undo(app, context, volume_id, snapshot_id)
+    except (TakenUp, exception.SnapshotNotFound):
         # The message has arrived, only the broker's word for it has not.
         LOG.info('Snapshot %s reached a worker although the cast failed; not '
                  'withdrawing it.', snapshot_id)
@@ -253,10 +251,10 @@ def _withdraw_lost(app: Any, context: request_context.RequestContext,
     :raises ServiceUnavailable: that failed, so the adoption may go on
     """
     try:
-        _undo(app, context, volume_id, snapshot_id)
+        undo(app, context, volume_id, snapshot_id)
     except exception.SnapshotNotFound:
         pass
-    except (_TakenUp, exception.ServiceUnavailable) as error:
+    except (TakenUp, exception.ServiceUnavailable) as error:
         raise _may_go_on(snapshot_id) from error
 
 
@@ -267,8 +265,13 @@ def _may_go_on(snapshot_id: str) -> exception.ServiceUnavailable:
 
 
 @engine.retry
-def _undo(app: Any, context: request_context.RequestContext,
-          volume_id: str, snapshot_id: str) -> None:
+def undo(app: Any, context: request_context.RequestContext,
+         volume_id: str, snapshot_id: str) -> None:
+    """Delete the row of a snapshot that no worker has, and free its quota.
+
+    :raises SnapshotNotFound: the row was not committed, or is deleted
+    :raises TakenUp: a worker has begun, so the row stays
+    """
     with app.database.writer(context) as session:
         # A commit that was not answered may still be under way. It holds the
         # volume until it is done.
@@ -283,4 +286,4 @@ def _undo(app: Any, context: request_context.RequestContext,
             snapshots=-1,
             gigabytes=-quota.snapshot_gigabytes(app.conf, row.volume_size))
         if not snapshots.withdraw(session, context, snapshot_id):
-            raise _TakenUp()
+            raise TakenUp()

@@ -68,11 +68,9 @@ def shown_to(context: request_context.RequestContext,
 
 def _name(context: request_context.RequestContext,
           volume: models.Volume) -> str:
-    try:
-        context.authorize(rules.VOLUME_HOST, targets.of_volume(volume))
-    except exception.PolicyNotAuthorized:
-        return _('of volume %s') % volume.id
-    return services.queue(volume)
+    if context.may(rules.VOLUME_HOST, targets.of_volume(volume)):
+        return services.queue(volume)
+    return _('of volume %s') % volume.id
 
 
 def check_state(volume: models.Volume) -> None:

@@ -71,7 +71,7 @@ def check_if_there(database: engine.Database, *,
                    inserts: Iterable[str] = ADOPTING) -> None:
     """As :func:`check`, for a process that can start before its database.
 
-    :raises ConfigurationError: it is there, and will not do
+    :raises ConfigurationError: the database is reachable but unusable
     """
     try:
         check(database, inserts=inserts)
@@ -98,7 +98,7 @@ def _needed(columns: dict[str, dict[str, Any]],
         for column, details in columns[name].items()
         if column not in models.Base.metadata.tables[name].columns
         and not details['nullable'] and details.get('default') is None
-        # SQLAlchemy 1.4 says 'auto' if the column has none.
+        # Without a setting, SQLAlchemy 1.4 gives 'auto'.
         and details.get('autoincrement') is not True
         and not details.get('computed') and not details.get('identity')]
 

@@ -63,7 +63,7 @@ class View:
     safe_to_manage: bool | None = None
 
     def check(self) -> None:
-        """Raise an error unless the order is a valid one.
+        """Raise an error unless the sort order is valid.
 
         :raises InvalidInput: there cannot
         """

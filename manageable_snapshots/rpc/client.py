@@ -499,7 +499,7 @@ def _entries(value: Any, queue: str) -> list[dict[str, Any]]:
             isinstance(entry, dict)
             and isinstance(entry.get('reference'), dict)
             for entry in entries):
-        LOG.error('%s answered a list request with something else.', queue)
+        LOG.error('%s answered a list request with an invalid reply.', queue)
         raise _failed(queue)
     return entries
 

@@ -169,7 +169,7 @@ def identifier(value: Any, name: str | None = None) -> str:
 
 
 def refuse(value: Any, depth: int = _DEPTH) -> None:
-    """Raise InvalidInput if a value of a user looks like an object.
+    """Raise InvalidInput if user input looks like a versioned object.
 
     The other end would make an object of it, of any class and content.
 

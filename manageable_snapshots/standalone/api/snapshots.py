@@ -10,6 +10,7 @@ from oslo_utils import strutils
 from sqlalchemy import orm
 import webob
 
+from manageable_snapshots.api import adoption
 from manageable_snapshots.api import backends
 from manageable_snapshots.api import request
 from manageable_snapshots.api import responses
@@ -19,7 +20,6 @@ from manageable_snapshots.api import views as core_views
 from manageable_snapshots import context as request_context
 from manageable_snapshots.db import engine
 from manageable_snapshots.db import models
-from manageable_snapshots.db import query as db_query
 from manageable_snapshots.db import quota
 from manageable_snapshots.db import services
 from manageable_snapshots.db import snapshots
@@ -63,10 +63,6 @@ class _Message:
     snapshot: dict[str, Any]
 
 
-class _TakenUp(Exception):
-    """A worker has the snapshot already."""
-
-
 def index(app: Any, req: request.Request) -> dict[str, Any]:
     """GET: the snapshots, in short."""
     return _list(app, req, is_detailed=False)
@@ -80,9 +76,9 @@ def detail(app: Any, req: request.Request) -> dict[str, Any]:
 def show(app: Any, req: request.Request, snapshot_id: str) -> dict[str, Any]:
     """GET: a snapshot."""
     with app.database.reader(req.context) as session:
-        row = _get(app, session, req.context, snapshot_id)
+        row = _get(session, req.context, snapshot_id)
         metadata = snapshots.metadata(session, snapshot_id)
-        return {'snapshot': _view(app, req, row, metadata)}
+        return {'snapshot': _view(req, row, metadata)}
 
 
 def create(app: Any, req: request.Request) -> webob.Response:
@@ -139,7 +135,7 @@ def _list(app: Any, req: request.Request, *,
             filters=page.filters, limit=page.limit, marker=page.marker)
         metadata = snapshots.metadata_of(session, [row.id for row in rows])
     answer: dict[str, Any] = {'snapshots': [
-        _view(app, req, row, metadata.get(row.id, {})) if is_detailed
+        _view(req, row, metadata.get(row.id, {})) if is_detailed
         else core_views.snapshot(row, metadata.get(row.id, {}))
         for row in rows]}
     if rows and len(rows) >= page.limit:
@@ -147,7 +143,7 @@ def _list(app: Any, req: request.Request, *,
     return answer
 
 
-def _get(app: Any, session: orm.Session,
+def _get(session: orm.Session,
          context: request_context.RequestContext,
          snapshot_id: str) -> models.Snapshot:
     """A snapshot that the requester may see.
@@ -160,16 +156,13 @@ def _get(app: Any, session: orm.Session,
     return row
 
 
-def _view(app: Any, req: request.Request, row: models.Snapshot,
+def _view(req: request.Request, row: models.Snapshot,
           metadata: dict[str, str]) -> dict[str, Any]:
     """A snapshot with all that the requester may see of it."""
     view = views.snapshot(req, row, metadata)
-    try:
-        req.context.authorize(
-            rules.SNAPSHOT_EXTENDED, targets.of_snapshot(row))
-    except exception.PolicyNotAuthorized:
-        return view
-    return {**view, **views.snapshot_extended(row)}
+    if req.context.may(rules.SNAPSHOT_EXTENDED, targets.of_snapshot(row)):
+        view.update(views.snapshot_extended(row))
+    return view
 
 
 def _snapshottable(req: request.Request,
@@ -246,29 +239,12 @@ def _withdraw(app: Any, context: request_context.RequestContext,
     :returns: False: a worker has begun
     """
     try:
-        _undo(app, context, volume_id, snapshot_id)
+        adoption.undo(app, context, volume_id, snapshot_id)
     except exception.SnapshotNotFound:
         pass
-    except _TakenUp:
+    except adoption.TakenUp:
         return False
     return True
-
-
-@engine.retry
-def _undo(app: Any, context: request_context.RequestContext,
-          volume_id: str, snapshot_id: str) -> None:
-    with app.database.writer(context) as session:
-        # A commit that was not answered may still be under way. It holds the
-        # volume until it is done.
-        db_query.lock(session, models.Volume, models.Volume.id == volume_id)
-        row = snapshots.get(session, context, snapshot_id)
-        quota.charge(
-            session, app.conf, context, project_id=row.project_id,
-            volume_type=volume_types.get(session, row.volume_type_id),
-            snapshots=-1,
-            gigabytes=-quota.snapshot_gigabytes(app.conf, row.volume_size))
-        if not snapshots.withdraw(session, context, snapshot_id):
-            raise _TakenUp()
 
 
 def _delete(app: Any, req: request.Request, snapshot_id: str, *,
@@ -304,7 +280,7 @@ def _deletable(app: Any, context: request_context.RequestContext,
     :raises InvalidSnapshot: its status does not allow it
     """
     with app.database.reader(context) as session:
-        row = _get(app, session, context, snapshot_id)
+        row = _get(session, context, snapshot_id)
         if unmanage_only:
             context.authorize(own_rules.UNMANAGE, targets.of_snapshot(row))
         context.authorize(rules.SNAPSHOT_DELETE, targets.of_snapshot(row))

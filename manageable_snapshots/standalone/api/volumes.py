@@ -81,7 +81,7 @@ def detail(app: Any, req: request.Request) -> dict[str, Any]:
 def show(app: Any, req: request.Request, volume_id: str) -> dict[str, Any]:
     """GET: a volume."""
     with app.database.reader(req.context) as session:
-        row = _get(app, session, req.context, volume_id)
+        row = _get(session, req.context, volume_id)
         return {'volume': _views(app, req, session, [row])[0]}
 
 
@@ -153,26 +153,16 @@ def _list(app: Any, req: request.Request, *,
     return answer
 
 
-def _get(app: Any, session: orm.Session,
-         context: request_context.RequestContext,
+def _get(session: orm.Session, context: request_context.RequestContext,
          volume_id: str) -> models.Volume:
     """A volume that the requester may see.
 
     :raises VolumeNotFound: no such volume
     """
     row = volumes.get(session, context, volume_id)
-    if not _may(app, context, rules.VOLUME_GET, row):
+    if not context.may(rules.VOLUME_GET, targets.of_volume(row)):
         raise exception.VolumeNotFound(volume_id=volume_id)
     return row
-
-
-def _may(app: Any, context: request_context.RequestContext, rule: str,
-         row: models.Volume) -> bool:
-    try:
-        context.authorize(rule, targets.of_volume(row))
-    except exception.PolicyNotAuthorized:
-        return False
-    return True
 
 
 def _views(app: Any, req: request.Request, session: orm.Session,
@@ -183,13 +173,14 @@ def _views(app: Any, req: request.Request, session: orm.Session,
              for type_id in {row.volume_type_id for row in rows}}
     entries = []
     for row in rows:
+        target = targets.of_volume(row)
         entry = views.volume(app.conf, req, row, types[row.volume_type_id],
                              metadata.get(row.id, {}))
         for rule, extension in (
                 (rules.VOLUME_PROJECT, views.volume_project),
                 (rules.VOLUME_MIGRATION, views.volume_migration),
                 (rules.VOLUME_HOST, views.volume_host)):
-            if _may(app, req.context, rule, row):
+            if req.context.may(rule, target):
                 entry.update(extension(row))
         entries.append(entry)
     return entries
@@ -322,7 +313,7 @@ def _deletable(app: Any, context: request_context.RequestContext,
     :raises InvalidVolume: its status does not allow it
     """
     with app.database.reader(context) as session:
-        row = _get(app, session, context, volume_id)
+        row = _get(session, context, volume_id)
         context.authorize(rules.VOLUME_DELETE, targets.of_volume(row))
         if row.status not in _DELETABLE:
             raise _undeletable()

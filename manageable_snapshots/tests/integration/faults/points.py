@@ -77,7 +77,7 @@ STEPS = (
     Step('api', f'{_ROWS}:create'),
     CAST,
     Step('api', f'{_API}:_withdraw', 'unsent'),
-    Step('api', f'{_API}:_undo', 'unsent'),
+    Step('api', f'{_API}:undo', 'unsent'),
     Step('api', f'{_ROWS}:withdraw', 'unsent'),
 
     Step('worker', 'manageable_snapshots.volume.manager:Manager.'

@@ -40,7 +40,7 @@ class VolumeClient(base.VolumeClient):
         cast(context, queue, snapshot, ref=ref)
 
 
-class ApiTestCase(base.CompanionsTestCase):
+class ApiTestCase(base.StandaloneTestCase):
 
     def setUp(self):
         super().setUp()

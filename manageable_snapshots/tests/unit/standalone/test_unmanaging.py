@@ -14,7 +14,7 @@ class UnmanagingTest(base.WorkerTestCase):
 
     def setUp(self):
         super().setUp()
-        self.companions = volumes.Volumes(
+        self.volumes = volumes.Volumes(
             self.conf, self.database, self.driver,
             mock.Mock(spec=inventory.Inventory))
         self.snapshot_id = self.accepted(self.volume())
@@ -23,7 +23,7 @@ class UnmanagingTest(base.WorkerTestCase):
     def delete(self, **arguments):
         self.change(self.snapshot_id, status=(
             'unmanaging' if arguments else 'deleting'))
-        return self.companions.delete_snapshot(
+        return self.volumes.delete_snapshot(
             self.context, objects.snapshot(self.row(self.snapshot_id), {}),
             **arguments)
 

@@ -63,13 +63,13 @@ class Inventory:
         self.changes += 1
 
 
-class CompanionsTest(base.WorkerTestCase):
+class VolumesTest(base.WorkerTestCase):
 
     def setUp(self):
         super().setUp()
         self.driver = VolumeDriver(self.conf)
         self.inventory = Inventory()
-        self.companions = standalone_volumes.Volumes(
+        self.volumes = standalone_volumes.Volumes(
             self.conf, self.database, self.driver, self.inventory)
 
     def volume_row(self, volume_id):
@@ -97,7 +97,7 @@ class CompanionsTest(base.WorkerTestCase):
 
     def call(self, method, row, **arguments):
         kind = 'volume' if method.endswith('volume') else 'snapshot'
-        return getattr(self.companions, method)(
+        return getattr(self.volumes, method)(
             self.context, **{kind: getattr(objects, kind)(row, {})},
             **arguments)
 
@@ -395,5 +395,5 @@ class CompanionsTest(base.WorkerTestCase):
 
     def test_capabilities_are_the_drivers(self):
         self.assertEqual({'refreshed': True},
-                         self.companions.get_capabilities(
+                         self.volumes.get_capabilities(
                              self.context, discover=True))

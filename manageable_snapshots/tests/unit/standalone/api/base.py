@@ -80,7 +80,7 @@ class DeafDatabase:
             raise engine.CommitLost('The database does not answer.')
 
 
-class CompanionsTestCase(base.BaseTestCase):
+class StandaloneTestCase(base.BaseTestCase):
 
     def setUp(self):
         super().setUp()

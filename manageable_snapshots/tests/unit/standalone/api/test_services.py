@@ -8,7 +8,7 @@ from manageable_snapshots.db import models
 from manageable_snapshots.tests.unit.standalone.api import base
 
 
-class ListTest(base.CompanionsTestCase):
+class ListTest(base.StandaloneTestCase):
 
     def services(self, query='', version='3.0'):
         return self.ask('GET', f'/os-services?{query}',

@@ -11,7 +11,7 @@ _UNDELETABLE = ('Invalid snapshot: Snapshot status must be available or '
                 'error and must not be part of a group.')
 
 
-class CreateTest(base.CompanionsTestCase):
+class CreateTest(base.StandaloneTestCase):
 
     def setUp(self):
         super().setUp()
@@ -203,7 +203,7 @@ class CreateTest(base.CompanionsTestCase):
                 requester=self.member))
 
 
-class ShowTest(base.CompanionsTestCase):
+class ShowTest(base.StandaloneTestCase):
 
     def setUp(self):
         super().setUp()
@@ -247,7 +247,7 @@ class ShowTest(base.CompanionsTestCase):
         self.show(requester=self.requester('nobody'), status=403)
 
 
-class ListTest(base.CompanionsTestCase):
+class ListTest(base.StandaloneTestCase):
 
     def setUp(self):
         super().setUp()
@@ -318,7 +318,7 @@ class ListTest(base.CompanionsTestCase):
                  status=403)
 
 
-class DeleteTest(base.CompanionsTestCase):
+class DeleteTest(base.StandaloneTestCase):
 
     def setUp(self):
         super().setUp()

@@ -19,7 +19,7 @@ _UNDELETABLE = (
     'transfer, or be disassociated from snapshots after volume transfer.')
 
 
-class CreateTest(base.CompanionsTestCase):
+class CreateTest(base.StandaloneTestCase):
 
     def setUp(self):
         super().setUp()
@@ -227,7 +227,7 @@ class CreateTest(base.CompanionsTestCase):
         self.assertNotIn('node', message)
 
 
-class PlacementTest(base.CompanionsTestCase):
+class PlacementTest(base.StandaloneTestCase):
 
     def place(self, **volume):
         view = self.ask('POST', '/volumes', {'volume': {'size': 1, **volume}},
@@ -274,7 +274,7 @@ class PlacementTest(base.CompanionsTestCase):
                  status=503)
 
 
-class ShowTest(base.CompanionsTestCase):
+class ShowTest(base.StandaloneTestCase):
 
     def keys(self, version, requester=None):
         view = self.ask('GET', f'/volumes/{self.volume_id}',
@@ -342,7 +342,7 @@ class ShowTest(base.CompanionsTestCase):
             [link['href'] for link in view['volume']['links']])
 
 
-class ListTest(base.CompanionsTestCase):
+class ListTest(base.StandaloneTestCase):
 
     def names(self, query='', requester=None):
         answer = self.ask('GET', f'/volumes?{query}', requester=requester)
@@ -426,7 +426,7 @@ class ListTest(base.CompanionsTestCase):
                  status=403)
 
 
-class DeleteTest(base.CompanionsTestCase):
+class DeleteTest(base.StandaloneTestCase):
 
     def setUp(self):
         super().setUp()
